@@ -1,0 +1,30 @@
+"""Write, prove and watch custom Keras layers, on TensorFlow, JAX and PyTorch."""
+
+from typing import TYPE_CHECKING
+
+from layerwright.core.case import Case as Case
+from layerwright.core.case import InputSpec as InputSpec
+from layerwright.core.case import Traits as Traits
+from layerwright.core.case import case as case
+from layerwright.core.finding import Finding as Finding
+from layerwright.core.finding import Report as Report
+
+if TYPE_CHECKING:
+    from layerwright.checker import check as check
+    from layerwright.pytest_plugin import parametrize_with_checks as parametrize_with_checks
+
+__version__ = "0.1.0"
+
+_LAZY = {"check": "layerwright.checker", "parametrize_with_checks": "layerwright.pytest_plugin"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'layerwright' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

@@ -1,0 +1,37 @@
+"""What each backend's file offers."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+
+class Backend(Protocol):
+    """The functions that `backends.tensorflow`, `backends.jax` and `backends.torch` all have."""
+
+    NAME: str
+
+    def is_native(self, value: Any) -> bool:
+        """Whether `value` is a tensor of this backend."""
+
+    def is_native_variable(self, value: Any) -> bool:
+        """Whether `value` is a raw variable of the framework, one that Keras has not wrapped."""
+
+    def inference(self) -> AbstractContextManager[Any]:
+        """Return a context in which nothing is recorded for differentiation."""
+
+    def gradient(self, function: Callable[..., Any], arguments: Sequence[Any]) -> tuple[Any, ...]:
+        """Return the gradient of a scalar `function` by each of its tensor `arguments`; None where there is none."""
+
+    def jit(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return `function`, a function of tensors, compiled as this backend compiles."""
+
+    def trace(self, function: Callable[..., Any], arguments: Sequence[Any]) -> str:
+        """Return the program that tracing `function` on `arguments` gives, as text."""
+
+    def call_with_free_axes(
+        self, function: Callable[..., Any], arguments: Sequence[Any], free_axes: Sequence[Sequence[int]]
+    ) -> Any:
+        """Trace `function` once with the `free_axes` of each argument unknown, then run it on `arguments`."""
+
+    def random_state(self) -> Any:
+        """Return the state of the framework's global random generator, comparable with `==`."""

@@ -1,0 +1,54 @@
+"""PyTorch: what Keras has no backend-neutral call for. `backends.protocol` documents the functions."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+
+NAME = "torch"
+
+
+def is_native(value: Any) -> bool:
+    return isinstance(value, torch.Tensor)
+
+
+def is_native_variable(value: Any) -> bool:
+    return isinstance(value, torch.nn.Parameter)
+
+
+def inference() -> AbstractContextManager[Any]:
+    return torch.no_grad()
+
+
+def gradient(function: Callable[..., Any], arguments: Sequence[Any]) -> tuple[Any, ...]:
+    tensors = [torch.as_tensor(argument).detach().clone().requires_grad_() for argument in arguments]
+    return tuple(torch.autograd.grad(function(*tensors), tensors, allow_unused=True))
+
+
+def jit(function: Callable[..., Any]) -> Callable[..., Any]:
+    compiled: Callable[..., Any] = torch.compile(function)
+    return compiled
+
+
+def trace(function: Callable[..., Any], arguments: Sequence[Any]) -> str:
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    return str(make_fx(function)(*map(torch.as_tensor, arguments)).code)
+
+
+def random_state() -> Any:
+    return torch.random.get_rng_state().tolist()
+
+
+def call_with_free_axes(
+    function: Callable[..., Any], arguments: Sequence[Any], free_axes: Sequence[Sequence[int]]
+) -> Any:
+    class Program(torch.nn.Module):
+        def forward(self, *tensors: Any) -> Any:
+            return function(*tensors)
+
+    tensors = tuple(torch.as_tensor(argument) for argument in arguments)
+    free = tuple(dict.fromkeys(axes, torch.export.Dim.DYNAMIC) for axes in free_axes)
+    program = torch.export.export(Program(), tensors, dynamic_shapes=(free,), strict=False)
+    return program.module()(*tensors)

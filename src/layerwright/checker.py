@@ -1,0 +1,203 @@
+"""Checks over cases, in this process, on its backend: the one generator under every door."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from layerwright.core.case import Case, cases_for, traits_from
+from layerwright.core.check import Check
+from layerwright.core.discovery import check_by_code, select_checks
+from layerwright.core.errors import LayerError, UsageError, quote
+from layerwright.core.finding import Finding, Outcome, Report, Run, failed, skipped, with_identity
+from layerwright.trial import Trial
+
+HOLDS = frozenset({Outcome.PASSED, Outcome.WARNED, Outcome.SKIPPED, Outcome.NOT_PROBED, Outcome.XPASSED})
+"""Outcomes of a required check after which the checks that build on it may run."""
+
+
+def run_checks(
+    case: Case,
+    checks: Iterable[Check],
+    *,
+    seed: int = 0,
+    known: Mapping[str, Outcome] | None = None,
+    on_start: Callable[[Check], None] = lambda check: None,
+) -> Iterator[Finding]:
+    """Put a case to each check, those that a check requires first, and yield findings as they are made.
+
+    A check that is required but not among `checks` runs too; its finding is yielded only if it does not hold.
+
+    Args:
+        case: The case; its inputs must be known.
+        checks: The checks.
+        seed: Where everything drawn at random starts from.
+        known: Outcomes of checks that ran before, by code; they do not run again.
+        on_start: Called before a check runs.
+    """
+    trial = Trial(case, seed)
+    outcomes = dict(known or {})
+    wanted = {check.code for check in checks}
+
+    def settle(check: Check) -> Iterator[Finding]:
+        if check.code in outcomes:
+            return
+        for code in check.requires:
+            yield from settle(check_by_code(code))
+        findings = tuple(_findings(check, trial, outcomes, on_start))
+        outcomes[check.code] = worst(findings)
+        if check.code in wanted or outcomes[check.code] not in HOLDS:
+            yield from findings
+
+    for check in sorted(checks, key=lambda check: int(check.code[2:])):
+        yield from settle(check)
+
+
+def worst(findings: Iterable[Finding]) -> Outcome:
+    """Return the outcome that decides whether checks that build on these findings may run."""
+    outcomes = [finding.outcome for finding in findings]
+    return next((outcome for outcome in outcomes if outcome not in HOLDS), outcomes[0] if outcomes else Outcome.PASSED)
+
+
+def _findings(
+    check: Check, trial: Trial, outcomes: Mapping[str, Outcome], on_start: Callable[[Check], None]
+) -> Iterator[Finding]:
+    reason = check.inapplicable(trial.case.traits)
+    broken = next((code for code in check.requires if outcomes[code] not in HOLDS), None)
+    if reason is not None:
+        yield with_identity(skipped(reason), check.code, check.slug, 0.0)
+        return
+    if broken is not None:
+        needed = check_by_code(broken)
+        message = f"needs {needed.code} {needed.slug} to hold first; it is {outcomes[broken]}"
+        yield with_identity(Finding(Outcome.BLOCKED, message), check.code, check.slug, 0.0)
+        return
+    on_start(check)
+    started = time.perf_counter()
+    for finding in _guarded(check, trial):
+        expected = _as_expected(finding, check, trial.case.expect)
+        yield with_identity(expected, check.code, check.slug, time.perf_counter() - started)
+        started = time.perf_counter()
+
+
+def _guarded(check: Check, trial: Trial) -> Iterator[Finding]:
+    """Run a check. An exception out of the layer refutes the property; any other is a defect of the check's own."""
+    try:
+        made = check.function(trial)
+        yield from (made,) if isinstance(made, Finding) else made
+    except LayerError as error:
+        yield failed(
+            f"{error.doing} raised {quote(error.error)}",
+            f"Make the layer work there, or refuse with a clear ValueError; see `layerwright explain {check.code}`.",
+        )
+    except Exception as error:
+        yield Finding(Outcome.ERRORED, f"the check itself broke: {quote(error)}", "Please report this as a bug.")
+
+
+def _as_expected(finding: Finding, check: Check, expect: Mapping[str, str]) -> Finding:
+    reason = expect.get(check.code, expect.get(check.slug))
+    if reason is None:
+        return finding
+    if finding.outcome in (Outcome.FAILED, Outcome.WARNED):
+        return Finding(Outcome.XFAILED, f"expected: {reason} ({finding.message})", finding.fix, finding.evidence)
+    if finding.outcome is Outcome.PASSED:
+        return Finding(Outcome.XPASSED, f"expected to fail ({reason}) but holds", "Drop the expectation.")
+    return finding
+
+
+def run_case(case: Case, checks: Iterable[Check], *, target: str = "", seed: int = 0) -> Run:
+    """Put one case, its inputs known, to the checks and gather the findings."""
+    from layerwright import backends
+
+    started = time.perf_counter()
+    findings = tuple(run_checks(case, checks, seed=seed))
+    return Run(target or _target(case), str(case), backends.current().NAME, time.perf_counter() - started, findings)
+
+
+def check(
+    layer: Any,
+    *,
+    init: Mapping[str, Any] | None = None,
+    inputs: Any = None,
+    call: Mapping[str, Any] | None = None,
+    select: Iterable[str] = (),
+    ignore: Iterable[str] = (),
+    expect: Mapping[str, str] | None = None,
+    seed: int = 0,
+    **traits: Any,
+) -> Report:
+    """Prove a layer on this process's backend.
+
+    With no `inputs`, the cases declared on the class are checked; if there are none, a case is worked out.
+
+    Args:
+        layer: A `keras.layers.Layer` subclass, a `Case`, or a list of cases.
+        init: Constructor arguments.
+        inputs: The first call argument: a shape such as `(None, 10, 5)`, an `InputSpec`, or a list or dict of them.
+        call: Further call arguments by name.
+        select: Codes, families (`"LW3"`) or slugs of the checks to run; all by default.
+        ignore: Codes, families or slugs of checks to leave out.
+        expect: Codes of checks known to fail, each with its reason.
+        seed: Where everything drawn at random starts from.
+        **traits: What the layer declares about itself, such as `causal=True`; see `Traits`.
+
+    Returns:
+        The report: `report.ok`, `report.findings`, `report.raise_if_failed()`.
+
+    Raises:
+        UsageError: If a code, a trait or an input is not valid, or no case can be worked out.
+
+    Example:
+        >>> import keras
+        >>> import layerwright as lw
+        >>> lw.check(keras.layers.Dense, init={"units": 4}, inputs=(None, 5), select=["LW301"]).ok
+        True
+    """
+    import keras
+
+    from layerwright import __version__
+
+    chosen = select_checks(select, ignore)
+    for code in expect or {}:
+        check_by_code(code)
+    cases = tuple(resolve(layer, init=init, inputs=inputs, call=call, expect=expect, **traits))
+    runs = tuple(run_case(case, chosen, seed=seed) for case in cases)
+    return Report(runs, keras.__version__, __version__)
+
+
+def resolve(
+    layer: Any,
+    *,
+    init: Mapping[str, Any] | None = None,
+    inputs: Any = None,
+    call: Mapping[str, Any] | None = None,
+    expect: Mapping[str, str] | None = None,
+    **traits: Any,
+) -> Iterator[Case]:
+    """Yield the cases that `check` runs for its first arguments."""
+    from layerwright.inference import infer
+
+    if isinstance(layer, (list, tuple)):
+        for one in layer:
+            yield from resolve(one, init=init, inputs=inputs, call=call, expect=expect, **traits)
+        return
+    if not isinstance(layer, Case) and not callable(layer):
+        raise UsageError(f"check() takes a layer class or a Case (got {layer!r}); pass the class, not an instance.")
+    if isinstance(layer, Case):
+        candidates: tuple[Case, ...] = (layer,)
+    elif init is not None or inputs is not None or call is not None or traits:
+        candidates = (Case(layer, init or {}, inputs, call or {}, traits_from(traits)),)
+    else:
+        candidates = cases_for([layer])[layer]
+    for candidate in candidates:
+        known = candidate if candidate.inputs is not None else infer(candidate)
+        yield _expecting(known, expect or {})
+
+
+def _expecting(case: Case, expect: Mapping[str, str]) -> Case:
+    from dataclasses import replace
+
+    return replace(case, expect={**case.expect, **expect}) if expect else case
+
+
+def _target(case: Case) -> str:
+    return f"{getattr(case.layer, '__module__', '?')}:{getattr(case.layer, '__qualname__', type(case.layer).__name__)}"

@@ -1,0 +1,1 @@
+"""The catalogue: one check a file, in a folder a family."""

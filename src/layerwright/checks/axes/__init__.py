@@ -1,0 +1,1 @@
+"""LW3: the batch axis first of all, then time and features."""

@@ -1,0 +1,63 @@
+"""LW301."""
+
+from layerwright.checks.axes._influence import batch_influence, who_sees_whom
+from layerwright.core.case import Case
+from layerwright.core.check import check
+from layerwright.core.finding import Finding, failed, passed
+from layerwright.trial import Trial
+
+
+@check("LW301", "batch-independence", requires=("LW305",), exempt={"batch": "coupled"})
+def batch_independence(trial: Trial) -> Finding:
+    """No sample's output depends on another sample of the batch, in inference.
+
+    What it proves:
+        Replacing sample j changes row j of the outputs and no other row.
+
+    Why it matters:
+        A layer that mixes samples trains and evaluates without any error, and scores better than it will in use,
+        where samples come alone or in other company. A reshape that folds the batch into another axis, a softmax or
+        a mean over axis 0, and a mask that broadcasts along the batch all do this.
+
+    How it is tested:
+        Each sample in turn is replaced by another draw, and the outputs are compared with the first ones bit by bit:
+        within one batch size the backends give unaffected rows the same bits, so a leak of 1e-7 shows. The influence
+        map in the evidence holds, at (i, j), how much output row i moved when sample j was replaced.
+
+    Exempt when:
+        The layer declares `batch="coupled"`.
+
+    References:
+        keras.io, "Making new layers and models via subclassing"; Ioffe and Szegedy 2015, arXiv:1502.03167, for the
+        one coupling that is meant, in training.
+    """
+    influence = batch_influence(trial, trial.built(), training=False)
+    leaks = who_sees_whom(influence)
+    if leaks:
+        return failed(
+            f"replacing one sample moved other samples' outputs: {leaks}",
+            "Keep axis 0 out of every reshape, transpose, reduction and softmax: name the axes you mean (axis=-1, "
+            "axis=1) and reshape to (batch, …) with the batch size from ops.shape(x)[0].",
+            influence_map=influence,
+        )
+    return passed(influence_map=influence)
+
+
+def bad() -> Case:
+    import keras
+
+    class SoftmaxOverBatch(keras.layers.Layer):
+        def call(self, inputs):
+            return keras.ops.softmax(inputs, axis=0)
+
+    return Case(SoftmaxOverBatch, inputs=(None, 5))
+
+
+def good() -> Case:
+    import keras
+
+    class SoftmaxOverFeatures(keras.layers.Layer):
+        def call(self, inputs):
+            return keras.ops.softmax(inputs, axis=-1)
+
+    return Case(SoftmaxOverFeatures, inputs=(None, 5))

@@ -1,0 +1,1 @@
+"""LW1: construction, building, state and the arguments every layer takes."""

@@ -1,0 +1,1 @@
+"""LW7: configuration, files, copies."""

@@ -1,0 +1,1 @@
+"""LW2: symbolic and real shapes, sizes, ranks, structures."""

@@ -1,0 +1,290 @@
+"""How to construct one layer, what to feed it and what it claims: `Case`, `InputSpec`, `Traits`."""
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from layerwright.core.errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+FREE_SIZES = (6, 5, 9, 8)
+"""Sizes given to free (`None`) axes after the batch axis, by position: all different, so that no axis passes for another."""
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """One tensor that a layer is fed.
+
+    Args:
+        shape: The shape with the batch axis first, such as `(None, 10, 5)`. `None` marks an axis of any size.
+        dtype: `"float32"`, `"int32"`, `"bool"`, … Float inputs are drawn from a standard normal distribution
+            unless `low` and `high` are given; integers from `[low, high)`, by default `[0, 4)`; booleans are
+            padding masks: true up to a length that differs between samples.
+        low: The smallest value drawn.
+        high: The bound under which values are drawn.
+    """
+
+    shape: tuple[int | None, ...]
+    dtype: str = "float32"
+    low: float | None = None
+    high: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", tuple(self.shape))
+        if not self.shape:
+            raise UsageError("InputSpec: the shape is empty; give the batch axis first, such as (None, 10, 5).")
+        for size in self.shape:
+            if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 0):
+                raise UsageError(
+                    f"InputSpec: each size must be a whole number or None (got {size!r} in {self.shape}); "
+                    "give the batch axis first, such as (None, 10, 5)."
+                )
+
+    def concrete(self, batch: int, free: Mapping[int, int] | None = None) -> tuple[int, ...]:
+        """Return the shape with `batch` for axis 0, and for each free axis `free[axis]` or a size of its own."""
+        sizes = {axis: FREE_SIZES[(axis - 1) % len(FREE_SIZES)] for axis in range(1, len(self.shape))} | dict(
+            free or {}
+        )
+        rest = (sizes[axis] if size is None else size for axis, size in enumerate(self.shape) if axis)
+        return (batch, *rest)
+
+    def sample(self, rng: "np.random.Generator", shape: tuple[int, ...]) -> "np.ndarray[Any, Any]":
+        """Draw an array of `shape` from this spec's distribution."""
+        import numpy as np
+
+        if self.dtype == "bool":
+            return _padding_mask(shape)
+        if "int" in self.dtype:
+            low, high = int(self.low or 0), int(self.high if self.high is not None else 4)
+            return rng.integers(low, high, shape).astype(self.dtype)
+        if self.low is not None or self.high is not None:
+            low, high = self.low or 0.0, 1.0 if self.high is None else self.high
+            return rng.uniform(low, high, shape).astype(self.dtype)
+        return np.asarray(rng.standard_normal(shape), self.dtype)
+
+    def __str__(self) -> str:
+        shape = ", ".join(str(size) for size in self.shape) + ("," if len(self.shape) == 1 else "")
+        return f"({shape})" if self.dtype == "float32" else f"({shape}) {self.dtype}"
+
+
+def _padding_mask(shape: tuple[int, ...]) -> "np.ndarray[Any, Any]":
+    """Return a mask over the last axis: sample i is true for its first length - (i mod length) steps, at least one."""
+    import numpy as np
+
+    if len(shape) < 2:
+        return np.ones(shape, bool)
+    length = shape[-1]
+    valid = length - np.arange(shape[0]) % max(length, 1)
+    mask = np.arange(length) < valid.reshape(-1, *[1] * (len(shape) - 1))
+    return np.broadcast_to(mask, shape).copy()
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What a layer declares about itself. Checks select by trait, never by a class's name.
+
+    Attributes:
+        batch: `"independent"`: no sample sees another. `"coupled-in-training"`: only with `training=True`, as
+            batch normalisation. `"coupled"`: always.
+        causal: Output step t depends on no input step after t.
+        receptive_field: How many input steps an output step sees, itself included.
+        random: The layer draws random numbers, in training or always.
+        stateful: A call in inference mode changes the layer's state.
+        smooth: The output is differentiable in inputs and weights.
+        fixed_shape: The layer serves the shape it was built for and no other.
+        minimum: The smallest size that each axis between batch and features may have.
+        time_axis: Which axis of inputs and outputs is time.
+        min_rank: The smallest input rank, batch axis included, that the layer means to serve.
+    """
+
+    batch: Literal["independent", "coupled-in-training", "coupled"] = "independent"
+    causal: bool = False
+    receptive_field: int | None = None
+    random: bool = False
+    stateful: bool = False
+    smooth: bool = True
+    fixed_shape: bool = False
+    minimum: int = 1
+    time_axis: int = 1
+    min_rank: int | None = None
+
+    def __post_init__(self) -> None:
+        choices = ("independent", "coupled-in-training", "coupled")
+        if self.batch not in choices:
+            raise UsageError(f"Traits: batch must be one of {', '.join(choices)} (got {self.batch!r}).")
+
+
+TRAIT_NAMES = tuple(trait.name for trait in fields(Traits))
+
+
+@dataclass(frozen=True)
+class Case:
+    """How to construct one layer, what to feed it, and what it claims.
+
+    Args:
+        layer: The layer's class, or any function that returns a new layer.
+        init: Constructor arguments. Layers and other mutable values are copied for every construction.
+        inputs: The first call argument: a shape, an `InputSpec`, or a list, tuple or dict of them. A tuple of sizes
+            is a shape; to give several tensors use a list. `None`: not known yet.
+        call: Further call arguments by name. An `InputSpec` among them becomes a tensor.
+        traits: What the layer declares about itself; a `Traits` or a mapping of trait names to values.
+        expect: Codes of checks known to fail, each with its reason.
+        name: How reports call the case; by default the construction in words.
+        notes: What was settled on when the case was worked out rather than declared.
+
+    Example:
+        >>> import layerwright as lw
+        >>> case = lw.Case(dict, init={"units": 4}, inputs=(None, 10, 5), traits={"causal": True})
+        >>> print(case)
+        dict(units=4) on (None, 10, 5)
+    """
+
+    layer: Callable[..., Any]
+    init: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Any = None
+    call: Mapping[str, Any] = field(default_factory=dict)
+    traits: Traits = field(default_factory=Traits)
+    expect: Mapping[str, str] = field(default_factory=dict)
+    name: str = ""
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.inputs is not None:
+            object.__setattr__(self, "inputs", _as_specs(self.inputs))
+        if isinstance(self.traits, Mapping):
+            object.__setattr__(self, "traits", traits_from(self.traits))
+
+    def construct(self, **overrides: Any) -> Any:
+        """Return a new layer, constructed with `init` and `overrides` on top of it."""
+        return self.layer(**{**{key: _fresh(value) for key, value in self.init.items()}, **overrides})
+
+    def specs(self) -> Iterator[InputSpec]:
+        """Return the spec of every tensor that the case feeds: first those of `inputs`, then those of `call`."""
+        yield from _leaves(self.inputs)
+        for value in self.call.values():
+            yield from _leaves(value)
+
+    def with_inputs(self, inputs: Any, call: Mapping[str, Any] | None = None) -> "Case":
+        """Return the same case fed with something else."""
+        return replace(self, inputs=inputs, call=self.call if call is None else call)
+
+    def __str__(self) -> str:
+        if self.name:
+            return self.name
+        arguments = ", ".join(f"{key}={_brief(value)}" for key, value in self.init.items())
+        words = f"{getattr(self.layer, '__name__', 'layer')}({arguments})"
+        if self.inputs is not None:
+            words += f" on {_brief(self.inputs)}"
+        extra = ", ".join(f"{key}={_brief(value)}" for key, value in self.call.items())
+        return f"{words} with {extra}" if extra else words
+
+
+CASES_ATTRIBUTE = "__layerwright_cases__"
+
+
+def case(
+    *,
+    init: Mapping[str, Any] | None = None,
+    inputs: Any = None,
+    call: Mapping[str, Any] | None = None,
+    expect: Mapping[str, str] | None = None,
+    name: str = "",
+    **traits: Any,
+) -> Callable[[type], type]:
+    """Declare a case on a layer's class. May be repeated; every declared case is checked.
+
+    Args:
+        init: Constructor arguments.
+        inputs: The first call argument: a shape, an `InputSpec`, or a list or dict of them.
+        call: Further call arguments by name.
+        expect: Codes of checks known to fail, each with its reason.
+        name: How reports call the case.
+        **traits: What the layer declares about itself, such as `causal=True`; see `Traits`.
+
+    Returns:
+        A decorator that returns the class unchanged but for the declaration.
+
+    Raises:
+        UsageError: If a trait is unknown.
+    """
+
+    def declare(layer: type) -> type:
+        declared = Case(layer, init or {}, inputs, call or {}, traits_from(traits), expect or {}, name)
+        own = vars(layer).get(CASES_ATTRIBUTE, ())
+        setattr(layer, CASES_ATTRIBUTE, (declared, *own))
+        return layer
+
+    return declare
+
+
+def declared_cases(layer: type) -> tuple[Case, ...]:
+    """Return the cases declared on this very class (not on its bases)."""
+    return tuple(vars(layer).get(CASES_ATTRIBUTE, ()))
+
+
+def traits_from(values: Mapping[str, Any]) -> Traits:
+    """Build `Traits` from names and values; an unknown name is a `UsageError`."""
+    unknown = sorted(set(values) - set(TRAIT_NAMES))
+    if unknown:
+        raise UsageError(f"unknown trait {', '.join(unknown)}; the traits are {', '.join(TRAIT_NAMES)}.")
+    return Traits(**values)
+
+
+def _as_specs(inputs: Any) -> Any:
+    if isinstance(inputs, InputSpec):
+        return inputs
+    if isinstance(inputs, Mapping):
+        return {key: _as_specs(value) for key, value in inputs.items()}
+    if isinstance(inputs, tuple) and all(size is None or isinstance(size, int) for size in inputs):
+        return InputSpec(inputs)
+    if isinstance(inputs, (list, tuple)):
+        return type(inputs)(_as_specs(value) for value in inputs)
+    raise UsageError(f"inputs must be a shape, an InputSpec, or a list or dict of them (got {inputs!r}).")
+
+
+def _leaves(tree: Any) -> Iterator[InputSpec]:
+    if isinstance(tree, InputSpec):
+        yield tree
+    elif isinstance(tree, Mapping):
+        for value in tree.values():
+            yield from _leaves(value)
+    elif isinstance(tree, (list, tuple)):
+        for value in tree:
+            yield from _leaves(value)
+
+
+def _fresh(value: Any) -> Any:
+    """Copy a constructor argument, so that no construction shares state with another."""
+    if hasattr(value, "get_config") and not isinstance(value, type):
+        return type(value).from_config(value.get_config())
+    if isinstance(value, (list, tuple)) and any(hasattr(item, "get_config") for item in value):
+        return type(value)(_fresh(item) for item in value)
+    if callable(value):
+        return value
+    return copy.deepcopy(value)
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, InputSpec):
+        return str(value)
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {_brief(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        inside = ", ".join(_brief(item) for item in value)
+        return f"[{inside}]" if isinstance(value, list) else f"({inside})"
+    if hasattr(value, "get_config"):
+        return f"{type(value).__name__}(…)"
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return f"<{value.dtype} array of shape {tuple(value.shape)}>"
+    if callable(value):
+        return getattr(value, "__name__", type(value).__name__)
+    text = repr(value)
+    return text if len(text) <= 40 else text[:39] + "…"
+
+
+def cases_for(layers: Iterable[type]) -> dict[type, tuple[Case, ...]]:
+    """Map each class to the cases declared on it; to one case that is still to be worked out where there are none."""
+    return {layer: declared_cases(layer) or (Case(layer),) for layer in layers}

@@ -1,0 +1,97 @@
+"""A check: one property, proved or refuted for one case on one backend."""
+
+import inspect
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from layerwright.core.case import Case, Traits
+from layerwright.core.finding import Finding
+
+HEADINGS = ("What it proves", "Why it matters", "How it is tested", "Exempt when", "References")
+"""The headings that every check's docstring has, in this order."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One property, with the code that names it for ever.
+
+    Attributes:
+        code: Stable code, such as `"LW301"`.
+        slug: The property in words, such as `"batch-independence"`.
+        function: Takes a `Trial`, returns a finding or yields several.
+        requires: Codes of checks that must hold first; where one does not, this check is `blocked`.
+        exempt: Traits that exempt a layer: trait name to the value, or tuple of values, that does.
+        needs: Traits without which the check does not apply: trait name to the value it must have.
+        advisory: Whether the check warns rather than fails.
+    """
+
+    code: str
+    slug: str
+    function: Callable[..., Finding | Iterable[Finding]]
+    requires: tuple[str, ...] = ()
+    exempt: Mapping[str, Any] = field(default_factory=dict)
+    needs: Mapping[str, Any] = field(default_factory=dict)
+    advisory: bool = False
+
+    @property
+    def document(self) -> str:
+        """The check's docstring."""
+        return inspect.getdoc(self.function) or ""
+
+    @property
+    def title(self) -> str:
+        """The first line of the check's docstring."""
+        return self.document.partition("\n")[0]
+
+    @property
+    def family(self) -> str:
+        """The folder that the check lives in, such as `"axes"`."""
+        return self.function.__module__.split(".")[-2]
+
+    def bad(self) -> Case:
+        """The smallest case that breaks the property."""
+        made: Case = self._module_attribute("bad")()
+        return made
+
+    def good(self) -> Case:
+        """The smallest case that keeps it."""
+        made: Case = self._module_attribute("good")()
+        return made
+
+    def source(self, name: str) -> str:
+        """Return the source text of `bad` or `good`."""
+        return inspect.getsource(self._module_attribute(name))
+
+    def inapplicable(self, traits: Traits) -> str | None:
+        """Say why the check does not apply to a layer with these traits, or return None if it does."""
+        for name, values in self.exempt.items():
+            value = getattr(traits, name)
+            if value in (values if isinstance(values, tuple) else (values,)):
+                return f"exempt: the layer declares {name}={value!r}"
+        for name, wanted in self.needs.items():
+            if getattr(traits, name) != wanted:
+                return f"applies only to layers that declare {name}={wanted!r}"
+        return None
+
+    def _module_attribute(self, name: str) -> Callable[..., Any]:
+        found: Callable[..., Any] = getattr(sys.modules[self.function.__module__], name)
+        return found
+
+
+def check(
+    code: str,
+    slug: str,
+    *,
+    requires: tuple[str, ...] = (),
+    exempt: Mapping[str, Any] | None = None,
+    needs: Mapping[str, Any] | None = None,
+    advisory: bool = False,
+) -> Callable[[Callable[..., Finding | Iterable[Finding]]], Check]:
+    """Make a check of a function that takes a `Trial`. See `Check` for the arguments."""
+
+    def make(function: Callable[..., Finding | Iterable[Finding]]) -> Check:
+        return Check(code, slug, function, requires, exempt or {}, needs or {}, advisory)
+
+    return make

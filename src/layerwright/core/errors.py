@@ -1,0 +1,44 @@
+"""Every exception that Layerwright raises on purpose.
+
+```
+LayerwrightError
+├── UsageError        the command, an argument or a target is wrong: exit status 2
+├── LayerError        the layer under test raised; `__cause__` is what it raised
+└── CheckFailed       a report holds failures (also an AssertionError)
+```
+"""
+
+
+class LayerwrightError(Exception):
+    """Root of the exceptions that Layerwright raises on purpose."""
+
+
+class UsageError(LayerwrightError):
+    """What the user asked for cannot be done as asked. The message says what was seen, what was wanted and what to do."""
+
+
+class LayerError(LayerwrightError):
+    """The layer under test raised while a check was using it.
+
+    Args:
+        doing: What was being done, such as `"calling it on a batch of 0"`.
+        error: What the layer raised.
+    """
+
+    def __init__(self, doing: str, error: BaseException) -> None:
+        super().__init__(f"{doing} raised {quote(error)}")
+        self.doing = doing
+        self.error = error
+
+
+class CheckFailed(LayerwrightError, AssertionError):  # noqa: N818 - reads as the event it is, as pytest's own do
+    """A report holds at least one failure."""
+
+
+def quote(error: BaseException, limit: int = 300) -> str:
+    """Name an exception and the first lines of what it said, on one line, at most `limit` characters."""
+    said = " ".join(str(error).split())
+    if len(said) > limit:
+        said = said[: limit - 1].rstrip() + "…"
+    name = type(error).__name__
+    return f"{name}: {said}" if said else name

@@ -1,0 +1,219 @@
+"""What a check said: `Finding`, and the `Report` that gathers findings."""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any, Self
+
+from layerwright.core.errors import CheckFailed
+
+SCHEMA = 1
+
+
+class Outcome(StrEnum):
+    """How a check ended."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    WARNED = "warned"
+    SKIPPED = "skipped"
+    XFAILED = "xfailed"
+    XPASSED = "xpassed"
+    BLOCKED = "blocked"
+    NOT_PROBED = "not-probed"
+    ERRORED = "errored"
+
+
+BAD_OUTCOMES = frozenset({Outcome.FAILED, Outcome.ERRORED, Outcome.XPASSED})
+"""Outcomes that make a report not ok: a refuted property, a check that broke, a stale expectation."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check said of one case on one backend.
+
+    Attributes:
+        outcome: How the check ended.
+        message: What was seen and what was expected.
+        fix: What to do about it; empty where there is nothing to do.
+        evidence: Numbers and arrays behind the message, as JSON values.
+        code: The check's code, such as `"LW301"`.
+        check: The check's slug, such as `"batch-independence"`.
+        seconds: How long the check ran.
+    """
+
+    outcome: Outcome
+    message: str = ""
+    fix: str = ""
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    code: str = ""
+    check: str = ""
+    seconds: float = 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the finding as JSON values."""
+        return {
+            "code": self.code,
+            "check": self.check,
+            "outcome": self.outcome.value,
+            "message": self.message,
+            "fix": self.fix,
+            "evidence": jsonable(self.evidence),
+            "seconds": round(self.seconds, 4),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Rebuild a finding from `to_dict()`."""
+        return cls(**{**data, "outcome": Outcome(data["outcome"])})
+
+
+def passed(message: str = "", fix: str = "", **evidence: Any) -> Finding:
+    """The property holds. With `fix`, a remark worth reading all the same."""
+    return Finding(Outcome.PASSED, message, fix, evidence)
+
+
+def failed(message: str, fix: str, **evidence: Any) -> Finding:
+    """The property is refuted."""
+    return Finding(Outcome.FAILED, message, fix, evidence)
+
+
+def warned(message: str, fix: str, **evidence: Any) -> Finding:
+    """An advisory check has something to say."""
+    return Finding(Outcome.WARNED, message, fix, evidence)
+
+
+def skipped(reason: str) -> Finding:
+    """The property does not apply to this case."""
+    return Finding(Outcome.SKIPPED, reason)
+
+
+def not_probed(reason: str, fix: str = "", **evidence: Any) -> Finding:
+    """The property applies, but could not be put to the test."""
+    return Finding(Outcome.NOT_PROBED, reason, fix, evidence)
+
+
+@dataclass(frozen=True)
+class Run:
+    """The findings of one case on one backend.
+
+    Attributes:
+        target: Where the layer came from, such as `"my_layers.py:MyLayer"`.
+        case: The case in words, such as `"MyLayer(units=4) on (None, 10, 5)"`.
+        backend: `"tensorflow"`, `"jax"` or `"torch"`.
+        seconds: How long the checks ran, imports excluded.
+        findings: One or more for each check, in the order of their codes.
+    """
+
+    target: str
+    case: str
+    backend: str
+    seconds: float
+    findings: tuple[Finding, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the run as JSON values."""
+        return {
+            "target": self.target,
+            "case": self.case,
+            "backend": self.backend,
+            "seconds": round(self.seconds, 3),
+            "findings": [finding.to_dict() for finding in self.findings],
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Rebuild a run from `to_dict()`."""
+        return cls(**{**data, "findings": tuple(Finding.from_dict(finding) for finding in data["findings"])})
+
+
+@dataclass(frozen=True)
+class Report:
+    """All runs of one invocation.
+
+    Attributes:
+        runs: One for each case and backend.
+        keras: The version of Keras that ran.
+        layerwright: The version of Layerwright that ran.
+    """
+
+    runs: tuple[Run, ...]
+    keras: str = ""
+    layerwright: str = ""
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Every finding of every run."""
+        return tuple(finding for run in self.runs for finding in run.findings)
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing failed, errored or passed against expectation."""
+        return not any(finding.outcome in BAD_OUTCOMES for finding in self.findings)
+
+    def summary(self) -> dict[str, int]:
+        """Count the findings of each outcome."""
+        counts = Counter(finding.outcome for finding in self.findings)
+        return {outcome.value: counts[outcome] for outcome in Outcome}
+
+    def raise_if_failed(self) -> None:
+        """Raise `CheckFailed`, quoting each failure, unless the report is ok."""
+        if not self.ok:
+            raise CheckFailed(str(self))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as JSON values, to the schema in `layerwright/report/schema.json`."""
+        return {
+            "schema": SCHEMA,
+            "layerwright": self.layerwright,
+            "keras": self.keras,
+            "runs": [run.to_dict() for run in self.runs],
+            "summary": self.summary(),
+        }
+
+    def to_json(self, indent: int | None = None) -> str:
+        """Return the report as a JSON document."""
+        return json.dumps(self.to_dict(), indent=indent, allow_nan=False, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Rebuild a report from `to_json()`."""
+        data = json.loads(text)
+        return cls(tuple(Run.from_dict(run) for run in data["runs"]), data["keras"], data["layerwright"])
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        for run in self.runs:
+            counts = Counter(finding.outcome.value for finding in run.findings)
+            said = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
+            yield f"{run.case} [{run.backend}]: {said}"
+            for finding in run.findings:
+                if finding.outcome in BAD_OUTCOMES | {Outcome.WARNED}:
+                    yield f"  {finding.code} {finding.check} {finding.outcome}: {finding.message}"
+                    if finding.fix:
+                        yield f"    fix: {finding.fix}"
+
+
+def with_identity(finding: Finding, code: str, slug: str, seconds: float) -> Finding:
+    """Stamp a finding with the check that made it."""
+    return replace(finding, code=code, check=slug, seconds=seconds)
+
+
+def jsonable(value: Any) -> Any:
+    """Turn evidence into JSON values: arrays become nested lists, what is not finite or not JSON becomes text."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {str(key): jsonable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [jsonable(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    return str(value)
