@@ -1,7 +1,9 @@
 """Checks over cases, in this process, on its backend: the one generator under every door."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from dataclasses import replace
 from typing import Any
 
 from layerwright.core.case import Case, cases_for, traits_from
@@ -20,8 +22,8 @@ def run_checks(
     checks: Iterable[Check],
     *,
     seed: int = 0,
-    known: Mapping[str, Outcome] | None = None,
-    on_start: Callable[[Check], None] = lambda check: None,
+    outcomes: MutableMapping[str, Outcome] | None = None,
+    on_start: Callable[[Check], object] = bool,
 ) -> Iterator[Finding]:
     """Put a case to each check, those that a check requires first, and yield findings as they are made.
 
@@ -31,11 +33,11 @@ def run_checks(
         case: The case; its inputs must be known.
         checks: The checks.
         seed: Where everything drawn at random starts from.
-        known: Outcomes of checks that ran before, by code; they do not run again.
+        outcomes: Outcomes of checks that ran before, by code; they do not run again. Those that run are added.
         on_start: Called before a check runs.
     """
     trial = Trial(case, seed)
-    outcomes = dict(known or {})
+    outcomes = {} if outcomes is None else outcomes
     wanted = {check.code for check in checks}
 
     def settle(check: Check) -> Iterator[Finding]:
@@ -59,7 +61,7 @@ def worst(findings: Iterable[Finding]) -> Outcome:
 
 
 def _findings(
-    check: Check, trial: Trial, outcomes: Mapping[str, Outcome], on_start: Callable[[Check], None]
+    check: Check, trial: Trial, outcomes: Mapping[str, Outcome], on_start: Callable[[Check], object]
 ) -> Iterator[Finding]:
     reason = check.inapplicable(trial.case.traits)
     broken = next((code for code in check.requires if outcomes[code] not in HOLDS), None)
@@ -82,12 +84,21 @@ def _findings(
 def _guarded(check: Check, trial: Trial) -> Iterator[Finding]:
     """Run a check. An exception out of the layer refutes the property; any other is a defect of the check's own."""
     try:
-        made = check.function(trial)
-        yield from (made,) if isinstance(made, Finding) else made
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            made = check.function(trial)
+            findings = (made,) if isinstance(made, Finding) else tuple(made)
+        yield from findings
     except LayerError as error:
         yield failed(
             f"{error.doing} raised {quote(error.error)}",
             f"Make the layer work there, or refuse with a clear ValueError; see `layerwright explain {check.code}`.",
+        )
+    except SystemExit as error:
+        yield Finding(Outcome.ERRORED, f"the layer called sys.exit({error.code!r})", "Raise an exception instead.")
+    except MemoryError as error:
+        yield Finding(
+            Outcome.ERRORED, f"the layer ran out of memory ({quote(error)})", "Look for growth without bound."
         )
     except Exception as error:
         yield Finding(Outcome.ERRORED, f"the check itself broke: {quote(error)}", "Please report this as a bug.")
@@ -110,7 +121,9 @@ def run_case(case: Case, checks: Iterable[Check], *, target: str = "", seed: int
 
     started = time.perf_counter()
     findings = tuple(run_checks(case, checks, seed=seed))
-    return Run(target or _target(case), str(case), backends.current().NAME, time.perf_counter() - started, findings)
+    return Run(
+        target or _target(case), str(case), backends.current().NAME, time.perf_counter() - started, findings, case.notes
+    )
 
 
 def check(
@@ -194,8 +207,6 @@ def resolve(
 
 
 def _expecting(case: Case, expect: Mapping[str, str]) -> Case:
-    from dataclasses import replace
-
     return replace(case, expect={**case.expect, **expect}) if expect else case
 
 

@@ -3,7 +3,9 @@
 Keras is imported inside functions, so that the catalogue of checks can be listed without loading it.
 """
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
@@ -36,8 +38,9 @@ class Arguments:
         """Apply `function` to every array; a new structure is returned and this one is left alone."""
         import keras
 
+        inputs = keras.tree.map_structure(function, self.inputs)  # before `call`: the order of `arrays()`
         call = {name: keras.tree.map_structure(function, self.call[name]) for name in self.tensors}
-        return replace(self, inputs=keras.tree.map_structure(function, self.inputs), call={**self.call, **call})
+        return replace(self, inputs=inputs, call={**self.call, **call})
 
     def arrays(self) -> list[Array]:
         """Return every array: first those of `inputs`, then those of `call`."""
@@ -149,7 +152,7 @@ class Trial:
         Args:
             layer: The layer.
             arguments: What to call it with.
-            training: Passed on if the layer takes it and it is not None.
+            training: Passed on if it is not None; a layer whose `call` does not take it hands it to its sublayers.
             keep_state: Leave state as the call left it.
 
         Raises:
@@ -168,7 +171,7 @@ class Trial:
 
         keras.utils.set_random_seed(self.seed)
         before = snapshot(layer.non_trainable_variables) if getattr(layer, "built", False) and not keep_state else None
-        options = {"training": training} if training is not None and takes_argument(layer, "training") else {}
+        options = {} if training is None else {"training": training}
         tensors = arguments.map(keras.ops.convert_to_tensor)
         with _blaming(f"calling it on {describe(arguments)}"), self.backend.inference():
             outputs = layer(tensors.inputs, **{**tensors.call, **options})
@@ -196,7 +199,7 @@ class Trial:
 
     def function(self, layer: Any, arguments: Arguments, *, training: bool | None = None) -> Callable[..., Any]:
         """Return the layer as a function of flat native tensors, in the order of `arguments.arrays()`."""
-        options = {"training": training} if training is not None and takes_argument(layer, "training") else {}
+        options = {} if training is None else {"training": training}
 
         def flat(*tensors: Any) -> Any:
             given = arguments.replace_arrays(tensors)
@@ -314,15 +317,17 @@ def _flatten_with_path(tree: Any) -> Iterator[tuple[tuple[Any, ...], Array]]:
     yield from keras.tree.flatten_with_path(tree)
 
 
-class _blaming:  # noqa: N801 - used as a function
-    """Turn whatever the layer raises into a `LayerError` that says what was being done."""
+@contextmanager
+def _blaming(doing: str) -> Iterator[None]:
+    """Turn what the layer raises into a `LayerError` that says what was being done; its warnings are not ours to show.
 
-    def __init__(self, doing: str) -> None:
-        self.doing = doing
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, (Exception, SystemExit)) and not isinstance(error, LayerError):
-            raise LayerError(self.doing, error) from error
+    `SystemExit` and `MemoryError` pass: they are no answer of the layer's, and end the check.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        except (LayerError, MemoryError):
+            raise
+        except Exception as error:
+            raise LayerError(doing, error) from error

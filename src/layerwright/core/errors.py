@@ -8,6 +8,8 @@ LayerwrightError
 ```
 """
 
+import re
+
 
 class LayerwrightError(Exception):
     """Root of the exceptions that Layerwright raises on purpose."""
@@ -36,8 +38,16 @@ class CheckFailed(LayerwrightError, AssertionError):  # noqa: N818 - reads as th
 
 
 def quote(error: BaseException, limit: int = 300) -> str:
-    """Name an exception and the first lines of what it said, on one line, at most `limit` characters."""
-    said = " ".join(str(error).split())
+    """Name an exception and what it said, on one line of at most `limit` characters.
+
+    What Keras wraps around an exception out of a layer (which layer was called, with which arguments), terminal
+    colours and TensorFlow's node names are left out: what is left is what went wrong.
+    """
+    said = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    said = re.sub(r"^Exception encountered when calling .*?\n\n", "", said, flags=re.DOTALL)
+    said = said.partition("\n\nArguments received by ")[0]
+    said = re.sub(r"\{\{function_node .*?\}\} ?|\[Op:\w+\]( name: ?)?", "", said)
+    said = " ".join(said.split())
     if len(said) > limit:
         said = said[: limit - 1].rstrip() + "…"
     name = type(error).__name__

@@ -106,6 +106,7 @@ class Run:
         backend: `"tensorflow"`, `"jax"` or `"torch"`.
         seconds: How long the checks ran, imports excluded.
         findings: One or more for each check, in the order of their codes.
+        notes: What was settled on where the case was worked out rather than declared.
     """
 
     target: str
@@ -113,6 +114,7 @@ class Run:
     backend: str
     seconds: float
     findings: tuple[Finding, ...]
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the run as JSON values."""
@@ -121,13 +123,15 @@ class Run:
             "case": self.case,
             "backend": self.backend,
             "seconds": round(self.seconds, 3),
+            "notes": list(self.notes),
             "findings": [finding.to_dict() for finding in self.findings],
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Rebuild a run from `to_dict()`."""
-        return cls(**{**data, "findings": tuple(Finding.from_dict(finding) for finding in data["findings"])})
+        findings = tuple(Finding.from_dict(finding) for finding in data["findings"])
+        return cls(**{**data, "findings": findings, "notes": tuple(data["notes"])})
 
 
 @dataclass(frozen=True)

@@ -1,48 +1,129 @@
 """Influence maps: how much output slice i moves when input slice j is replaced."""
 
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from layerwright.trial import Array, Trial, leaves
+from layerwright.checks.axes._subject import Call, caller
+from layerwright.core.finding import Finding, failed, not_probed, passed
+from layerwright.trial import Arguments, Array, Trial, leaves
+
+UNREPEATABLE = "two calls with the same inputs, state and seeds differ, so a replaced input proves nothing"
 
 
-def batch_influence(trial: Trial, layer: Any, *, training: bool) -> Array:
+@lru_cache(maxsize=2)
+def batch_influence(trial: Trial, training: bool) -> Array | None:
     """Return the (batch, batch) influence map: entry (i, j) is how much output row i moved when sample j was replaced.
 
-    A move of NaN to a number or back counts as infinite. Every call starts from the same state and seeds.
+    Every call starts from the same state and seeds. None if equal calls give different outputs.
     """
-    usual, other = trial.usual, trial.arguments(seed=1)
-    base = leaves(trial.call(layer, usual, training=training))
-    influence = np.zeros((usual.batch, usual.batch))
-    for sample in range(usual.batch):
-        replaced = [
-            np.concatenate([mine[:sample], theirs[sample : sample + 1], mine[sample + 1 :]])
-            for mine, theirs in zip(usual.arrays(), other.arrays(), strict=True)
-        ]
-        moved = leaves(trial.call(layer, usual.replace_arrays(replaced), training=training))
-        for before, after in zip(base, moved, strict=True):
-            influence[:, sample] = np.maximum(influence[:, sample], row_moves(before, after))
-    return influence
+    usual, other = trial.usual, other_samples(trial)
+    return influence_map(caller(trial, training), usual, other, axis=0, places=range(len(usual.arrays())))
 
 
-def row_moves(before: Array, after: Array) -> Array:
-    """Return how much each row (axis 0) moved: the largest absolute difference, infinite where NaN came or went."""
-    rows = (before.shape[0], -1)
-    a, b = before.reshape(rows).astype("float64"), after.reshape(rows).astype("float64")
+@lru_cache(maxsize=1)
+def time_influence(trial: Trial) -> Array | str:
+    """Return the (time, time) influence map in inference, or say why there is none.
+
+    Entry (i, j) is how much output step i moved, at most over two draws, when step j of the first call argument was
+    replaced in every sample.
+    """
+    axis, inputs = trial.case.traits.time_axis, leaves(trial.usual.inputs)
+    if inputs[0].ndim <= axis:
+        return f"the input of shape {inputs[0].shape} has no time axis {axis}"
+    steps = inputs[0].shape[axis]
+    places = _with_axis(inputs, axis, steps)
+    call = caller(trial, False)
+    outputs = call(trial.usual)
+    timed = _with_axis(outputs, axis, steps)
+    if not timed:
+        return f"no output has {steps} time steps: {', '.join(str(output.shape) for output in outputs)}"
+    rank = outputs[timed[0]].ndim  # a state beside a sequence may happen to have as many features as there are steps
+
+    def sequences(arguments: Arguments) -> list[Array]:
+        made = call(arguments)
+        return [made[place] for place in timed if made[place].ndim == rank]
+
+    others = (trial.arguments(seed=seed) for seed in (1, 2))
+    maps = [influence_map(sequences, trial.usual, other, axis=axis, places=places) for other in others]
+    repeatable = [one for one in maps if one is not None]
+    return np.asarray(np.max(repeatable, axis=0)) if len(repeatable) == len(maps) else UNREPEATABLE
+
+
+def influence_map(call: Call, usual: Arguments, other: Arguments, *, axis: int, places: Sequence[int]) -> Array | None:
+    """Replace each slice along `axis` by the other draw's, in the arrays at `places`, and see which outputs move."""
+    base = call(usual)
+    size = usual.arrays()[places[0]].shape[axis]
+    columns = [moves(base, call(replaced(usual, other, places, axis, index)), axis) for index in range(size)]
+    return None if moves(base, call(usual), axis).any() else np.stack(columns, axis=1)
+
+
+def replaced(usual: Arguments, other: Arguments, places: Sequence[int], axis: int, index: Any) -> Arguments:
+    """Take `index` along `axis` from `other` in the arrays at `places`, everything else from `usual`."""
+    arrays = list(usual.arrays())
+    for place in places:
+        arrays[place] = arrays[place].copy()
+        slices = (slice(None),) * (axis % arrays[place].ndim) + (index,)
+        arrays[place][slices] = other.arrays()[place][slices]
+    return usual.replace_arrays(arrays)
+
+
+def other_samples(trial: Trial, seed: int = 1, scale: float = 1.0) -> Arguments:
+    """Return another draw, its samples one place on: padding masks, which no seed changes, then differ as well."""
+    other = trial.arguments(seed=seed, scale=scale)
+    return other.rows(np.roll(np.arange(other.batch), 1))
+
+
+def moves(before: Sequence[Array], after: Sequence[Array], axis: int) -> Array:
+    """Return how much each slice along `axis` moved, at most over all outputs; infinite where NaN or shape changed."""
+    return np.asarray(np.max([_slice_moves(a, b, axis) for a, b in zip(before, after, strict=True)], axis=0))
+
+
+def _slice_moves(before: Array, after: Array, axis: int) -> Array:
+    size = before.shape[axis]
+    if before.shape != after.shape:
+        return np.full(size, np.inf)
+    a, b = (np.moveaxis(array, axis, 0).reshape(size, -1) for array in (before, after))
     with np.errstate(invalid="ignore"):
-        moves = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, np.abs(a - b))
-    return np.asarray(np.where(np.isnan(moves), np.inf, moves).max(axis=1, initial=0.0))
+        same = (a == b) | ((a != a) & (b != b))
+        if a.dtype.kind in "SUO":
+            return np.asarray(np.where(same, 0.0, np.inf).max(axis=1, initial=0.0))
+        apart = np.abs(a.astype("float64") - b.astype("float64"))
+    apart = np.where(np.isnan(apart), np.inf, np.maximum(apart, np.finfo("float64").tiny))
+    return np.asarray(np.where(same, 0.0, apart).max(axis=1, initial=0.0))
 
 
-def who_sees_whom(influence: Array, most: int = 4) -> str:
+def who_sees_whom(influence: Array, whole: str = "output", part: str = "sample", most: int = 4) -> str:
     """Name the pairs off the diagonal that moved, strongest first; empty if there are none."""
-    off = influence - np.diag(np.diag(influence))
-    off = np.where(np.isnan(off), 0.0, off)
-    pairs = np.argwhere(off > 0)
-    if not len(pairs):
-        return ""
-    strongest = sorted(pairs.tolist(), key=lambda pair: -off[pair[0], pair[1]])
-    words = [f"output {i} moved by {off[i, j]:.3g} with sample {j}" for i, j in strongest[:most]]
-    more = f" and {len(strongest) - most} more pairs" if len(strongest) > most else ""
+    off = np.where(np.eye(len(influence), dtype=bool), 0.0, influence)
+    pairs = [(i, j) for i, j in np.argwhere(off > 0).tolist()]
+    strongest = sorted(pairs, key=lambda pair: -off[pair])
+    words = [f"{whole} {i} moved by {off[i, j]:.3g} with {part} {j}" for i, j in strongest[:most]]
+    more = f" and {len(pairs) - most} more" if len(pairs) > most else ""
     return ", ".join(words) + more
+
+
+def independence(trial: Trial, *, training: bool, fix: str) -> Finding:
+    """Judge the batch influence map: nothing off the diagonal may move, not by one bit."""
+    influence = batch_influence(trial, training)
+    if influence is None:
+        return not_probed(UNREPEATABLE)
+    leaks = who_sees_whom(influence)
+    if leaks and trial.case.traits.random and not np.triu(influence, 1).any():
+        return not_probed(
+            "replacing one sample moved outputs of later samples only, in a layer that draws random numbers: each "
+            "sample may use as many draws as its content asks for, and so shift those of the next",
+            influence_map=influence,
+        )
+    if leaks:
+        during = ", with training=True," if training else ""
+        return failed(
+            f"replacing one sample{during} moved other samples' outputs: {leaks}", fix, influence_map=influence
+        )
+    return passed(influence_map=influence)
+
+
+def _with_axis(arrays: Sequence[Array], axis: int, size: int) -> list[int]:
+    return [place for place, array in enumerate(arrays) if array.ndim > axis and array.shape[axis] == size]

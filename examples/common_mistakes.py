@@ -1,0 +1,200 @@
+"""Fourteen short layers, each with one mistake that people make. Most of them train without a word of complaint.
+
+    layerwright check examples/common_mistakes.py
+
+`PLANTED` names, for each layer, the check that is there for its mistake.
+"""
+
+import keras
+import numpy as np
+from keras import ops
+
+PLANTED = {
+    "SwapHeads": "LW301",
+    "AttentionPooling": "LW301",
+    "MaskedMean": "LW102",
+    "WeightedFeatures": "LW101",
+    "ChangeSinceLastBatch": "LW301",
+    "LossyProjection": "LW702",
+    "FixedBatchPosition": "LW202",
+    "Downsample": "LW201",
+    "DropSingletons": "LW204",
+    "TwoBranches": "LW104",
+    "ForgetfulBuild": "LW103",
+    "SharedCache": "LW108",
+    "NumpyTanh": "LW102",
+    "BatchCentering": "LW301",
+}
+
+
+class SwapHeads(keras.layers.Layer):
+    """Means to swap time and features; a reshape keeps the order of memory and folds samples into one another."""
+
+    def call(self, inputs):
+        batch, time, features = ops.shape(inputs)
+        by_time = ops.transpose(inputs, (1, 0, 2))
+        return ops.reshape(by_time, (batch, features, time))
+
+
+class AttentionPooling(keras.layers.Layer):
+    """Weights the steps of a series; the softmax runs over axis 0, which is the batch."""
+
+    def __init__(self, units=8, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+        self.hidden = keras.layers.Dense(units, activation="tanh")
+        self.score = keras.layers.Dense(1)
+
+    def build(self, input_shape):
+        self.hidden.build(input_shape)
+        self.score.build((*input_shape[:-1], self.units))
+
+    def call(self, inputs):
+        weights = ops.softmax(self.score(self.hidden(inputs)), axis=0)
+        return ops.sum(weights * inputs, axis=1)
+
+
+class MaskedMean(keras.layers.Layer):
+    """Multiplies data (batch, time, features) by a mask (batch, time) without giving the mask a features axis."""
+
+    def call(self, inputs, mask=None):
+        if mask is None:
+            return ops.mean(inputs, axis=1)
+        mask = ops.cast(mask, inputs.dtype)
+        return ops.sum(inputs * mask, axis=1) / ops.sum(mask, axis=1)
+
+
+class WeightedFeatures(keras.layers.Layer):
+    """Assigns to `self.weights`, which is a property of every Keras layer."""
+
+    def __init__(self, weights=(1.0, 0.5, 0.5, 0.5, 0.25), **kwargs):
+        super().__init__(**kwargs)
+        self.weights = list(weights)
+
+    def call(self, inputs):
+        return inputs * ops.convert_to_tensor(self.weights, inputs.dtype)
+
+
+class ChangeSinceLastBatch(keras.layers.Layer):
+    """Keeps the previous batch in a Python attribute: every answer depends on what came before."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.previous = None
+
+    def call(self, inputs):
+        change = inputs if self.previous is None else inputs - self.previous
+        self.previous = ops.mean(inputs, axis=0, keepdims=True)
+        return change
+
+
+class LossyProjection(keras.layers.Layer):
+    """Forgets `activation` in its configuration: a loaded model is a linear one."""
+
+    def __init__(self, units=4, activation=None, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+        self.activation = keras.activations.get(activation)
+
+    def build(self, input_shape):
+        self.kernel = self.add_weight(shape=(input_shape[-1], self.units), name="kernel")
+
+    def call(self, inputs):
+        return self.activation(ops.matmul(inputs, self.kernel))
+
+    def get_config(self):
+        return {**super().get_config(), "units": self.units}
+
+
+class FixedBatchPosition(keras.layers.Layer):
+    """Repeats its position table as often as the first batch was large."""
+
+    def build(self, input_shape):
+        self.batch = input_shape[0]
+        self.table = self.add_weight(shape=(1, *input_shape[1:]), initializer="normal", name="table")
+
+    def call(self, inputs):
+        return inputs + ops.repeat(self.table, self.batch, axis=0)
+
+
+class Downsample(keras.layers.Layer):
+    """Keeps every second step, and says that it keeps all of them."""
+
+    def call(self, inputs):
+        return inputs[:, ::2]
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
+class DropSingletons(keras.layers.Layer):
+    """Squeezes every axis of size 1, the batch axis too when one sample comes alone."""
+
+    def call(self, inputs):
+        return ops.squeeze(ops.max(inputs, axis=1, keepdims=True))
+
+
+class Branch:
+    """A plain object that owns a layer; Keras does not look inside it."""
+
+    def __init__(self, units):
+        self.dense = keras.layers.Dense(units)
+
+
+class TwoBranches(keras.layers.Layer):
+    """Hides its sublayers in plain objects: their weights are neither trained nor saved."""
+
+    def __init__(self, units=4, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+        self.left, self.right = Branch(units), Branch(units)
+
+    def build(self, input_shape):
+        self.left.dense.build(input_shape)
+        self.right.dense.build(input_shape)
+
+    def call(self, inputs):
+        return self.left.dense(inputs) * ops.sigmoid(self.right.dense(inputs))
+
+
+class ForgetfulBuild(keras.layers.Layer):
+    """Has a `build`, but leaves its sublayer to be built by the first call: a loaded model lacks those weights."""
+
+    def __init__(self, units=4, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+        self.dense = keras.layers.Dense(units)
+
+    def build(self, input_shape):
+        self.scale = self.add_weight(shape=(self.units,), initializer="ones", name="scale")
+
+    def call(self, inputs):
+        return self.dense(inputs) * self.scale
+
+
+class SharedCache(keras.layers.Layer):
+    """Keeps its weight in a class attribute, which all instances share."""
+
+    kernels = {}  # noqa: RUF012 - this is the mistake
+
+    def build(self, input_shape):
+        size = input_shape[-1]
+        if size not in self.kernels:
+            self.kernels[size] = self.add_weight(shape=(size,), initializer="ones", name="kernel")
+
+    def call(self, inputs):
+        return inputs * self.kernels[inputs.shape[-1]]
+
+
+class NumpyTanh(keras.layers.Layer):
+    """Calls NumPy: no gradient, no compilation, and not this backend's tensor."""
+
+    def call(self, inputs):
+        return np.tanh(inputs)
+
+
+class BatchCentering(keras.layers.Layer):
+    """Subtracts the mean over the batch, in inference too: a sample's answer depends on its company."""
+
+    def call(self, inputs):
+        return inputs - ops.mean(inputs, axis=0, keepdims=True)

@@ -1,0 +1,46 @@
+"""One line of the catalogue: a layer of `keras.layers` by name, what it is fed and how it is constructed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from layerwright.core.case import Case
+
+
+@dataclass(frozen=True)
+class Row:
+    """A case whose layer is still a name, so that a layer that this Keras lacks can be left out.
+
+    Attributes:
+        layer: The layer's name in `keras.layers`.
+        inputs: As in `Case`.
+        init: As in `Case`.
+        call: As in `Case`.
+        traits: As in `Case`.
+        without: Backends that the case does not work on, each with the reason.
+    """
+
+    layer: str
+    inputs: Any
+    init: Mapping[str, Any] = field(default_factory=dict)
+    call: Mapping[str, Any] = field(default_factory=dict)
+    traits: Mapping[str, Any] = field(default_factory=dict)
+    without: Mapping[str, str] = field(default_factory=dict)
+
+    def case(self, layers: Any) -> Case:
+        """Return the case, its layer taken from `layers`, the module `keras.layers`."""
+        return Case(getattr(layers, self.layer), self.init, self.inputs, self.call, self.traits)  # type: ignore[arg-type]
+
+
+def row(
+    layer: str,
+    inputs: Any,
+    /,
+    *,
+    call: Mapping[str, Any] | None = None,
+    traits: Mapping[str, Any] | None = None,
+    without: Mapping[str, str] | None = None,
+    **init: Any,
+) -> Row:
+    """Return a row; every further argument is one of the layer's constructor."""
+    return Row(layer, inputs, init, call or {}, traits or {}, without or {})

@@ -1,0 +1,93 @@
+"""The layer that the checks of axes call: weights off their initial values, equal state and seeds at every call."""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from layerwright.trial import Arguments, Array, Trial, bitwise_equal, leaves, restore, snapshot
+
+Call = Callable[[Arguments], list[Array]]
+LOW_PRECISION = {"float16": 2e-2, "bfloat16": 2e-1}
+
+
+@lru_cache(maxsize=1)
+def lively(trial: Trial) -> Any:
+    """Return a built layer whose trainable weights are off their initial values, so that no gate at zero hides a path.
+
+    Each weight's constraint is kept to. Where moved weights make finite outputs NaN or infinite, they are put back.
+    """
+    layer = trial.construct()
+    as_built = leaves(trial.call(layer, trial.usual))
+    initial = snapshot(layer.trainable_variables)
+    rng = np.random.default_rng(trial.seed)
+    for weight, value in initial:
+        if "float" in str(weight.dtype):
+            weight.assign(np.asarray(value + 0.1 * rng.uniform(0.5, 1.0, value.shape), value.dtype))
+            if weight.constraint is not None:
+                weight.assign(weight.constraint(weight.value))
+    if initial and _not_finite(leaves(trial.call(layer, trial.usual))) > _not_finite(as_built):
+        restore(initial)
+    return layer
+
+
+@lru_cache(maxsize=2)
+def caller(trial: Trial, training: bool) -> Call:
+    """Return the lively layer as a function from arguments to the list of its output arrays.
+
+    On JAX it is compiled where it holds a loop, which would else be compiled anew at every call.
+    """
+    import keras
+
+    layer = lively(trial)
+
+    def eager(arguments: Arguments) -> list[Array]:
+        weights = snapshot(layer.trainable_variables) if training else []  # spectral normalisation assigns its kernel
+        outputs = leaves(trial.call(layer, arguments, training=training))
+        restore(weights)
+        return outputs
+
+    if trial.backend.NAME != "jax":
+        return eager
+    flat = trial.function(layer, trial.usual, training=training)
+
+    def pure(*tensors: Any) -> list[Any]:
+        with keras.StatelessScope():
+            return leaves(flat(*tensors))
+
+    try:
+        program = trial.backend.trace(pure, trial.usual.arrays())
+    except Exception:  # a layer may raise anything under a trace; LW801 compiled-equals-eager says so
+        return eager
+    if "scan[" not in program and "while[" not in program:
+        return eager
+    compiled = trial.backend.jit(pure)
+
+    def call(arguments: Arguments) -> list[Array]:
+        try:
+            outputs = compiled(*map(keras.ops.convert_to_tensor, arguments.arrays()))
+        except Exception:  # at another size; eagerly it works, or says clearly why not
+            return eager(arguments)
+        return [np.asarray(keras.ops.convert_to_numpy(output)) for output in outputs]
+
+    return call
+
+
+def tolerance(trial: Trial) -> float:
+    """Return how far outputs may differ, relative to their scale, for rounding alone where kernels differ."""
+    return LOW_PRECISION.get(str(lively(trial).compute_dtype), 1e-5)
+
+
+def draws_in_inference(trial: Trial) -> bool:
+    """Whether the layer's outputs in inference change with its seeds."""
+    layer = lively(trial)
+    before = snapshot(layer.non_trainable_variables)
+    first = trial.call(layer, trial.usual, training=False, keep_state=True)
+    second = Trial(trial.case, trial.seed + 1).call(layer, trial.usual, training=False)
+    restore(before)
+    return not bitwise_equal(first, second)
+
+
+def _not_finite(outputs: list[Array]) -> int:
+    return sum(int((~np.isfinite(leaf)).sum()) for leaf in outputs if leaf.dtype.kind == "f")

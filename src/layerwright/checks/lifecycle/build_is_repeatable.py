@@ -1,0 +1,126 @@
+"""LW107."""
+
+from typing import Any
+
+from layerwright.checks.lifecycle._state import build_as_loading_does, config_text, outputs_moved, overrides_build
+from layerwright.core.case import Case, InputSpec
+from layerwright.core.check import check
+from layerwright.core.errors import LayerError, quote
+from layerwright.core.finding import Finding, failed, passed, skipped
+from layerwright.trial import Trial, bitwise_equal, leaves, randomise, snapshot
+
+
+@check("LW107", "build-is-repeatable", requires=("LW102",))
+def build_is_repeatable(trial: Trial) -> Finding:
+    """Building twice changes nothing, and a shape that the layer was not built for never comes out as other samples.
+
+    What it proves:
+        A second `build()` with the same shape leaves variables, outputs and config as they were, or is refused. Called
+        on twice as many features, the built layer raises or returns one row a sample.
+
+    Why it matters:
+        Keras builds again where one does not expect it: in loading a file, or when a parent builds its sublayers. A
+        `build` that rescales an attribute or assigns a weight loses what was trained. A size that `build` noted down
+        and `call` reshapes by folds surplus features into the batch axis.
+
+    How it is tested:
+        A called layer's weights are moved off their initial values, and it is built again from its build config. Then
+        its variables are compared one by one, its outputs bit by bit and its config as text. Where the second build
+        raised, as Keras does on new state, a change is only remarked upon. Last, it is called on twice the features.
+
+    Exempt when:
+        The class has no `build` of its own. The last part: the layer declares `fixed_shape`, or does not take a
+        single floating-point tensor.
+
+    References:
+        keras.io/api/layers/base_layer, "build method", "build_from_config".
+    """
+    layer = trial.built()
+    if not overrides_build(layer):
+        return skipped("the layer has no build() of its own")
+    randomise(layer)
+    outputs, config, variables = trial.call(layer, trial.usual), config_text(layer), snapshot(layer.variables)
+    refusal = ""
+    try:
+        build_as_loading_does(layer, layer)
+    except LayerError as error:
+        refusal = quote(error.error)
+    changes = _changed_variables(layer, variables)
+    changes += _changed_outputs(trial, layer, outputs)
+    if config is not None and config_text(layer) != config:
+        changes.append("get_config()")
+    if changes and not refusal:
+        return failed(
+            f"a second build with the same shape changed {', '.join(changes[:4])}; expected no change",
+            "Let build() only create state: compute from constructor arguments and input_shape, never from what an "
+            "earlier build left, and give weights their values by initializers.",
+        )
+    if changes:
+        return passed(
+            f"a second build was refused ({refusal}), but had by then changed {', '.join(changes[:4])}",
+            "Set attributes to None or [] in __init__ rather than in build(), and assign them once.",
+        )
+    return _other_shape(trial, layer, outputs) or passed(refusal=refusal)
+
+
+def _changed_variables(layer: Any, variables: list[tuple[Any, Any]]) -> list[str]:
+    now = snapshot(layer.variables)
+    if [id(variable) for variable, _ in now] != [id(variable) for variable, _ in variables]:
+        return [f"layer.variables (from {len(variables)} to {len(now)}, not the same ones)"]
+    pairs = zip(variables, now, strict=True)
+    return [variable.path for (variable, old), (_, new) in pairs if not bitwise_equal(old, new)]
+
+
+def _changed_outputs(trial: Trial, layer: Any, outputs: Any) -> list[str]:
+    try:
+        moved = outputs_moved(trial, layer, outputs)
+    except LayerError as error:
+        return [f"the next call, which raised {quote(error.error, 120)}"]
+    return ["the outputs on the same inputs"] if moved else []
+
+
+def _other_shape(trial: Trial, layer: Any, outputs: Any) -> Finding | None:
+    spec = trial.case.inputs
+    single = isinstance(spec, InputSpec) and len(spec.shape) > 1 and "float" in spec.dtype and not trial.usual.tensors
+    if not single or trial.case.traits.fixed_shape:
+        return None
+    size = trial.usual.inputs.shape[-1]
+    wider = trial.arguments_of(lambda spec: (*spec.concrete(trial.batch)[:-1], 2 * size))
+    try:
+        others = leaves(trial.call(layer, wider))
+    except LayerError:
+        return None
+    for usual, other in zip(leaves(outputs), others, strict=False):
+        if usual.shape[:1] == (wider.batch,) and other.shape[:1] != (wider.batch,):
+            return failed(
+                f"built for {size} features and called on {tuple(wider.inputs.shape)}, it returned {other.shape}; "
+                f"expected an error or {wider.batch} rows",
+                "Refuse other sizes: in build, self.input_spec = keras.layers.InputSpec(axes={-1: input_shape[-1]}).",
+            )
+    return None
+
+
+def bad() -> Case:
+    return _scaled("self.scale *= dim ** -0.5")
+
+
+def good() -> Case:
+    return _scaled("self.scale = dim ** -0.5")
+
+
+def _scaled(rule: str) -> Case:
+    import keras
+
+    class Scaled(keras.layers.Layer):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.scale = 1.0
+
+        def build(self, input_shape):
+            before = self.scale if "*=" in rule else 1.0
+            self.scale = before * input_shape[-1] ** -0.5
+
+        def call(self, inputs):
+            return inputs * self.scale
+
+    return Case(Scaled, inputs=(None, 5))

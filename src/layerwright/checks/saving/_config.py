@@ -1,0 +1,159 @@
+"""Configs: taken, written as JSON, compared, and turned back into layers."""
+
+import contextlib
+import json
+import types
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from layerwright.core.errors import LayerError
+from layerwright.trial import Trial
+
+Config = dict[str, Any]
+
+OWN_SEED = 1
+"""Added to the trial's seed where a layer is rebuilt: a process that loads a file starts from other seeds."""
+
+
+@contextlib.contextmanager
+def blaming(doing: str) -> Iterator[None]:
+    """Turn whatever the layer raises into a `LayerError` that says what was being done and what first went wrong."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        except LayerError:
+            raise
+        except Exception as error:
+            raise LayerError(doing, _root_cause(error)) from error
+
+
+def config_of(layer: Any) -> Config:
+    """Return `layer.get_config()`."""
+    with blaming("get_config()"):
+        config = layer.get_config()
+        if not isinstance(config, dict):
+            raise TypeError(f"get_config() must return a dict (got {type(config).__name__})")
+        return config
+
+
+def file_config(layer: Any) -> Config:
+    """Return the layer's config as a file holds it: serialised by Keras, written as JSON and read again."""
+    import keras
+
+    with blaming("writing its config as JSON"):
+        written = json.dumps(keras.saving.serialize_keras_object(config_of(layer)))
+    read: Config = json.loads(written)
+    return read
+
+
+def revive(trial: Trial, layer: Any, config: Config, how: str = "from_config(get_config())") -> Any:
+    """Return the layer that the class of `layer` makes of `config`, as loading does, under other global seeds.
+
+    Every class and function of the user's own that the layer refers to can be found by its name.
+    """
+    import keras
+
+    cls, name = type(layer), keras.saving.get_registered_name(type(layer))
+    whole = {"module": cls.__module__, "class_name": cls.__name__, "config": config, "registered_name": name}
+    keras.utils.set_random_seed(trial.seed + OWN_SEED)
+    with blaming(how), keras.saving.custom_object_scope({**custom_objects(trial, layer), name: cls}):
+        return keras.saving.deserialize_keras_object(whole, safe_mode=False)
+
+
+def custom_objects(trial: Trial, layer: Any) -> dict[str, Any]:
+    """Return the classes and functions of the user's own that a file of the layer may name, by the name it uses."""
+    import keras
+
+    found: dict[str, Any] = {}
+    parts = layer._flatten_layers()
+    held = [value for part in parts for key, value in vars(part).items() if not hasattr(type(part), key)]
+    for value in _spread([*trial.case.init.values(), *held, *parts]):
+        thing = value if isinstance(value, (type, types.FunctionType)) else type(value)
+        if _is_own(thing):
+            found[keras.saving.get_registered_name(thing)] = thing
+    return found
+
+
+def canonical(config: Any) -> str:
+    """Return a config as text that is the same for equal configs, whatever inner layers were built on."""
+    import keras
+
+    with blaming("writing its config as JSON"):
+        return json.dumps(_settled(keras.saving.serialize_keras_object(config)), sort_keys=True)
+
+
+def copied(config: Any) -> Any:
+    """Copy the dicts, lists and tuples of a config, and nothing within them."""
+    if isinstance(config, Mapping):
+        return {key: copied(item) for key, item in config.items()}
+    if isinstance(config, (list, tuple)):
+        return (list if isinstance(config, list) else tuple)(map(copied, config))
+    return config
+
+
+def equal(first: Any, second: Any) -> bool:
+    """Whether two values of a config are written alike."""
+    return canonical(first) == canonical(second)
+
+
+def changes(
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    *,
+    ignore: tuple[str, ...] = ("name",),
+    same: Callable[[Any, Any], bool] = equal,
+) -> str:
+    """Say which entries differ between two configs, with both values; empty if none does."""
+    words = []
+    for key in sorted({*before, *after} - set(ignore), key=str):
+        if key not in after:
+            words.append(f"{key!r} is gone")
+        elif key not in before:
+            words.append(f"{key!r} is new")
+        elif not same(before[key], after[key]):
+            words.append(f"{key!r} went from {brief(before[key])} to {brief(after[key])}")
+    return "; ".join(words)
+
+
+def brief(value: Any, limit: int = 60) -> str:
+    """Quote a value in at most `limit` characters."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _settled(value: Any) -> Any:
+    """Drop from serialised inner objects how they were built, and the bytes of a lambda, which differ when reloaded."""
+    if isinstance(value, Mapping) and value.get("class_name") == "__lambda__":
+        return "a lambda"
+    if isinstance(value, Mapping):
+        skip = {"build_config"} if "class_name" in value else set()
+        return {key: _settled(item) for key, item in value.items() if key not in skip}
+    if isinstance(value, (list, tuple)):
+        return [_settled(item) for item in value]
+    return value
+
+
+def _is_own(thing: Any) -> bool:
+    """Whether a class or function is one that Keras stores by name and does not bring along itself."""
+    serialisable = isinstance(thing, types.FunctionType) or hasattr(thing, "get_config")
+    return serialisable and thing.__name__ != "<lambda>" and str(thing.__module__).split(".")[0] != "keras"
+
+
+def _spread(values: Any, depth: int = 3) -> Iterator[Any]:
+    for value in values:
+        if depth and isinstance(value, Mapping):
+            yield from _spread(value.values(), depth - 1)
+        elif depth and isinstance(value, (list, tuple)):
+            yield from _spread(value, depth - 1)
+        else:
+            yield value
+
+
+def _root_cause(error: BaseException) -> BaseException:
+    """Return the exception that Keras quotes in the message of the one it raises instead, if that is what it did."""
+    inner = error.__cause__ or error.__context__
+    while inner is not None and str(inner) and str(inner) in str(error):
+        error, inner = inner, inner.__cause__ or inner.__context__
+    return error

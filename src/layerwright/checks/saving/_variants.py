@@ -1,0 +1,110 @@
+"""Layers that differ from the case's own in one constructor argument, and what can be seen of a layer."""
+
+import inspect
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from layerwright.checks.saving._alternatives import alternatives
+from layerwright.checks.saving._config import Config, copied, revive
+from layerwright.trial import Trial, bitwise_equal, restore, snapshot
+
+BASE_ARGUMENTS = frozenset({"name", "dtype", "trainable", "autocast"})
+"""What every Keras layer's constructor takes: LW109 looks at them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Argument:
+    """A constructor argument.
+
+    Attributes:
+        name: Its name.
+        value: What the case gives for it, or its default.
+        others: Other values that may be valid.
+        inherited: Whether only a base class names it.
+    """
+
+    name: str
+    value: Any
+    others: list[Any]
+    inherited: bool
+
+
+def arguments_of(trial: Trial, layer: Any, config: Config) -> Iterator[Argument]:
+    """Yield the arguments of the layer's constructor: its own, then those that **kwargs passes on to a base's."""
+    import keras
+
+    seen = set(BASE_ARGUMENTS)
+    cls = type(layer)
+    given = trial.case.init if isinstance(trial.case.layer, type) else {}
+    owners = [owner for owner in cls.__mro__[: cls.__mro__.index(keras.layers.Layer)] if "__init__" in vars(owner)]
+    for owner in owners:
+        constructor = vars(owner)["__init__"]
+        parameters = list(inspect.signature(constructor).parameters.values())[1:]
+        document = f"{inspect.getdoc(owner) or ''}\n{inspect.getdoc(constructor) or ''}"
+        for parameter in parameters:
+            if parameter.name in seen or parameter.kind not in (
+                parameter.POSITIONAL_OR_KEYWORD,
+                parameter.KEYWORD_ONLY,
+            ):
+                continue
+            seen.add(parameter.name)
+            default = None if parameter.default is parameter.empty else parameter.default
+            value = given.get(parameter.name, config.get(parameter.name, default))
+            others = alternatives(parameter.name, value, parameter.annotation, document)
+            yield Argument(parameter.name, value, others, owner is not owners[0])
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+            return
+
+
+def variant(trial: Trial, layer: Any, config: Config, changed: Mapping[str, Any]) -> Any:
+    """Return a new layer that has other values for the arguments in `changed`.
+
+    A case whose layer comes from a function is varied through its config instead of its constructor.
+    """
+    if isinstance(trial.case.layer, type):
+        return trial.construct(**changed)
+    return revive(trial, layer, {**copied(config), **changed})
+
+
+def observe(trial: Trial, layer: Any) -> dict[str, Any]:
+    """Call a new layer and return what can be seen of it: variables, outputs, masks, losses, state."""
+    import keras
+
+    trial.call(layer, trial.usual)
+    before = snapshot(layer.non_trainable_variables)
+    seen = {"the variables": variables(layer), "the initial weights": _numpy([v.value for v in layer.weights])}
+    seen["the outputs"] = trial.call(layer, trial.usual, training=False)
+    outputs = trial.call_raw(layer, trial.usual, training=True, keep_state=True)
+    seen["the outputs in training"] = _numpy(outputs)
+    seen["the output mask"] = _numpy([getattr(leaf, "_keras_mask", None) for leaf in keras.tree.flatten(outputs)])
+    seen["the losses"] = _numpy(layer.losses)
+    seen["the state after training"] = _numpy([variable.value for variable in layer.non_trainable_variables])
+    restore(before)
+    return seen
+
+
+def variables(layer: Any) -> str:
+    """Describe the variables of a layer: names, shapes, dtypes and what is attached to them."""
+    return ", ".join(
+        f"{v.name} {tuple(v.shape)} {v.dtype} {'trainable' if v.trainable else 'fixed'}"
+        + "".join(f" {type(extra).__name__}" for extra in (v.regularizer, v.constraint) if extra is not None)
+        for v in layer.variables
+    )
+
+
+def difference(first: dict[str, Any], second: dict[str, Any]) -> str:
+    """Name the first thing seen that differs between two layers; empty if nothing does."""
+    for what, value in first.items():
+        alike = value == second[what] if isinstance(value, str) else bitwise_equal(value, second[what])
+        if not alike:
+            return what
+    return ""
+
+
+def _numpy(tensors: Any) -> list[Any]:
+    import keras
+
+    return [np.asarray(keras.ops.convert_to_numpy(leaf)) for leaf in keras.tree.flatten(tensors) if leaf is not None]

@@ -1,0 +1,158 @@
+"""Whether a config keeps the constructor's arguments: verdicts on variants of the case's layer."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+from layerwright.checks.saving._config import Config, brief, canonical, changes, config_of, copied, file_config, revive
+from layerwright.checks.saving._model import TOLERANCE, build, repeats
+from layerwright.checks.saving._variants import Argument, difference, observe, variables, variant
+from layerwright.core.errors import LayerError
+from layerwright.trial import Trial, copy_weights, largest_difference
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What varying one argument showed: the config keeps it, loses it, or the argument could not be varied."""
+
+    outcome: Literal["kept", "lost", "unvaried"]
+    words: str
+    value: Any = None
+
+
+class Basis:
+    """The case's own layer, that variants are compared with."""
+
+    def __init__(self, trial: Trial) -> None:
+        self.trial = trial
+        self.layer = trial.construct()
+        self.given = copied(config_of(self.layer))
+        self.config: Config = copied(config_of(self.variant({})))
+        again = config_of(self.variant({}))
+        self.unstable = tuple(key for key in self.config if not _alike(self.config[key], again.get(key)))
+
+    def variant(self, changed: Mapping[str, Any]) -> Any:
+        """Return a new layer with other values for the arguments in `changed`."""
+        return variant(self.trial, self.layer, self.given, changed)
+
+    @cached_property
+    def seen(self) -> dict[str, Any]:
+        """What can be seen of the layer."""
+        return observe(self.trial, self.variant({}))
+
+    @cached_property
+    def wanders(self) -> str:
+        """What differs between two constructions from the same seed; empty if nothing does."""
+        return difference(self.seen, observe(self.trial, self.variant({})))
+
+
+def judge(basis: Basis, argument: Argument) -> Verdict:
+    """Give an argument other values until one shows whether the config keeps it."""
+    if not argument.others:
+        return Verdict("unvaried", "no other value known")
+    accepted = False
+    for value in argument.others:
+        try:
+            varied = basis.variant({argument.name: value})
+            config = copied(config_of(varied))
+            noted = changes(basis.config, config, ignore=("name", *basis.unstable), same=_alike)
+            seen = {} if noted else observe(basis.trial, varied)
+        except LayerError:
+            continue
+        accepted = True
+        words = f"{argument.name}={brief(value)}"
+        if noted:
+            forgotten = _forgotten(basis.trial, varied, config)
+            return Verdict("lost", f"with {words}, {forgotten}") if forgotten else Verdict("kept", words, value)
+        if basis.wanders:
+            return Verdict("unvaried", f"two constructions from one seed already differ in {basis.wanders}")
+        moved = difference(basis.seen, seen)
+        if moved:
+            return Verdict("lost", f"{words} instead of {brief(argument.value)} changes {moved}, but not the config")
+    return Verdict("unvaried", "no effect seen" if accepted else "no other value was accepted")
+
+
+def rebuilt_otherwise(basis: Basis, values: Mapping[str, Any]) -> Iterator[str]:
+    """Give the layer several other values at once, and say how the layer rebuilt from its config then differs.
+
+    Values that the constructor does not take together with the others are put aside, for a second round.
+    """
+    together: dict[str, Any] = {}
+    aside: dict[str, Any] = {}
+    for name, value in values.items():
+        try:
+            basis.variant({**together, name: value})
+            together[name] = value
+        except LayerError:
+            aside[name] = value
+    yield from _compared(basis, together, splits=2)
+    if aside and together:
+        yield from rebuilt_otherwise(basis, aside)
+
+
+def _compared(basis: Basis, values: Mapping[str, Any], *, splits: int) -> Iterator[str]:
+    """Compare variant and rebuilt variant; where it cannot be called, try each half of the values alone."""
+    trial = basis.trial
+    try:
+        varied = build(trial, basis.variant(values))
+        outputs = {training: trial.call(varied, trial.usual, training=training) for training in (False, True)}
+    except LayerError:
+        if splits and len(values) > 1:
+            for half in _halves(values):
+                yield from _compared(basis, half, splits=splits - 1)
+        return
+    wrong = _computes_otherwise(trial, varied, outputs)
+    if not wrong:
+        return
+    named = (
+        [words for half in _halves(values) for words in _compared(basis, half, splits=splits)]
+        if len(values) > 1
+        else []
+    )
+    yield from named or [f"with {', '.join(f'{name}={brief(value)}' for name, value in values.items())}, {wrong}"]
+
+
+def _forgotten(trial: Trial, varied: Any, config: Config) -> str:
+    """Say what from_config() does not take up of a variant's config; empty if it takes up all."""
+    try:
+        lost = changes(config, config_of(revive(trial, varied, file_config(varied))))
+    except LayerError as error:
+        return str(error)
+    return f"from_config(get_config()) makes another config: {lost}" if lost else ""
+
+
+def _computes_otherwise(trial: Trial, varied: Any, outputs: Mapping[bool, Any]) -> str:
+    """Say how the layer rebuilt from a variant's config differs from the variant; empty if it does not."""
+    try:
+        twin = build(trial, revive(trial, varied, file_config(varied)))
+        if variables(varied) != variables(twin):
+            return f"the rebuilt layer has variables {variables(twin)}, expected {variables(varied)}"
+        copy_weights(varied, twin)
+        for training, expected in outputs.items():
+            moved = largest_difference(expected, trial.call(twin, trial.usual, training=training))
+            if moved > TOLERANCE and repeats(trial, varied, trial.usual, expected, training=training):
+                return f"the rebuilt layer's outputs differ by {moved:.3g} (training={training})"
+    except LayerError as error:
+        return str(error)
+    return ""
+
+
+def _halves(changed: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    names = list(changed)
+    middle = len(names) // 2
+    yield {name: changed[name] for name in names[:middle]}
+    yield {name: changed[name] for name in names[middle:]}
+
+
+def _alike(first: Any, second: Any) -> bool:
+    """Whether two values of a config are written alike but for names, which Keras counts up."""
+    return canonical(_nameless(first)) == canonical(_nameless(second))
+
+
+def _nameless(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _nameless(item) for key, item in value.items() if key != "name"}
+    if isinstance(value, (list, tuple)):
+        return [_nameless(item) for item in value]
+    return value

@@ -1,0 +1,87 @@
+"""Tracing with unknown sizes, and finding out whose code asked for a size that was unknown."""
+
+import logging
+import sys
+import warnings
+from collections.abc import Sequence
+from contextlib import nullcontext
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+from layerwright.checks.shape._culprit import caused_by_layer, raised_by_layer, whole_tracebacks
+from layerwright.trial import Array, Trial, leaves
+
+FreeAxes = Sequence[Sequence[int]]
+TORCH_GUARDS = "torch.fx.experimental.symbolic_shapes"
+
+
+class Refusal(Exception):  # noqa: N818 - an answer, carried by an exception
+    """Tracing failed. `error` is what was raised, `own` whether the layer's own code asked for an unknown size."""
+
+    def __init__(self, error: Exception, own: bool) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.own = own
+
+
+def traced(trial: Trial, free_axes: FreeAxes) -> tuple[list[Array], list[Array]]:
+    """Trace a new layer with the sizes of `free_axes` unknown and run that on the usual arguments.
+
+    Returns:
+        The outputs of the layer called eagerly, and those of the traced program.
+
+    Raises:
+        Refusal: If tracing fails.
+    """
+    import keras
+
+    layer, arguments = trial.construct(), trial.usual
+    eager = leaves(trial.call(layer, arguments, training=False))
+    function = trial.function(layer, arguments, training=False)
+    watch = _FixedSizes(layer) if trial.backend.NAME == "torch" else nullcontext()
+    try:
+        with warnings.catch_warnings(), trial.backend.inference(), whole_tracebacks(), watch as fixed:
+            warnings.simplefilter("ignore")
+            outputs = trial.backend.call_with_free_axes(function, arguments.arrays(), free_axes)
+    except Exception as error:  # a layer may raise anything under a trace: that is what is asked here
+        own = fixed.own if isinstance(fixed, _FixedSizes) else raised_by_layer(error, layer)
+        raise Refusal(error, own) from error
+    tensors = [leaf for leaf in keras.tree.flatten(outputs) if leaf is not None]
+    return eager, [np.asarray(keras.ops.convert_to_numpy(tensor)) for tensor in tensors]
+
+
+class _FixedSizes(logging.Handler):
+    """Sees torch give an unknown size a fixed value, which it only logs, and remembers whose code made it."""
+
+    def __init__(self, layer: Any) -> None:
+        super().__init__(logging.INFO)
+        self.layer = layer
+        self.own = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Look at the stack at the moment that a size becomes one fixed number."""
+        if "range_refined_to_singleton" in str(record.args) + str(record.msg):
+            self.own = self.own or caused_by_layer(_stack(), self.layer)
+
+    def __enter__(self) -> "_FixedSizes":
+        logger = logging.getLogger(TORCH_GUARDS)
+        self.before = logger.level, logger.propagate
+        logger.addHandler(self)
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        logger = logging.getLogger(TORCH_GUARDS)
+        logger.removeHandler(self)
+        logger.level, logger.propagate = self.before
+
+
+def _stack() -> list[FrameType]:
+    frames, frame = [], sys._getframe(2)
+    while frame is not None:
+        frames.append(frame)
+        frame = frame.f_back
+    return frames[::-1]

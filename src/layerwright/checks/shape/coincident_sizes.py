@@ -1,0 +1,152 @@
+"""LW208."""
+
+from collections.abc import Callable, Iterator
+
+from layerwright.checks.axes._subject import LOW_PRECISION, Call, caller, draws_in_inference
+from layerwright.core.case import Case
+from layerwright.core.check import check
+from layerwright.core.errors import LayerError, quote
+from layerwright.core.finding import Finding, Outcome, failed, not_probed, passed, skipped
+from layerwright.trial import Arguments, Array, Trial, largest_difference, leaves
+
+FIX = (
+    "Name axes by their place, never find them by their size, and give operands the same rank before they meet: "
+    "mask[:, :, None] * x, so that no axis can pass for another."
+)
+MOST_SAMPLES, MOST_SIZES = 32, 3
+Run = Callable[[int], "list[Array] | LayerError"]
+
+
+@check("LW208", "coincident-sizes", requires=("LW101",), exempt={"batch": "coupled", "fixed_shape": True})
+def coincident_sizes(trial: Trial) -> Finding:
+    """Where batch, time or features have the same size, the layer computes what it computes where they differ.
+
+    What it proves:
+        The same samples give the same rows in a batch as large as one of the other axes, and, with every axis of one
+        size, in a batch of that size as in a larger one. A layer that raises elsewhere raises there too.
+
+    Why it matters:
+        A mask (batch, time) times data (batch, time, features) is an error, until all three have the same size: then
+        it broadcasts along the wrong axes in silence. So does a bias, a weight or an axis looked up by its size.
+
+    How it is tested:
+        The usual samples are called in batches of each size that another axis has, up to 32. A new layer is called on
+        inputs whose axes are all of size 4, in batches of 4 and 5, if it can be. Rows are compared to rounding. Where
+        they differ, batches of two sizes that coincide with nothing are compared as well: if those differ too, the
+        size of the batch matters in itself, which is for LW303 batch-size-is-free to say.
+
+    Exempt when:
+        The layer declares `batch="coupled"` or `fixed_shape`.
+
+    References:
+        numpy.org, "Broadcasting".
+    """
+    found: Finding | None = None
+    for found in (*_own_shapes(trial), *_cube(trial)):
+        if found.outcome is not Outcome.PASSED:
+            return found
+    return found or skipped("no axis has a size to give the batch, or the layer raises at every size tried")
+
+
+def _own_shapes(trial: Trial) -> Iterator[Finding]:
+    """Compare the case's own shapes: the batch as large as another axis, and not."""
+    taken = {size for spec in trial.case.specs() for size in spec.concrete(0)[1:]}
+    usual = trial.usual.batch
+    control = next(size for size in range(2 * usual, 4 * usual + MOST_SAMPLES) if size not in taken)
+    sizes = sorted(size for size in taken if 1 < size <= MOST_SAMPLES)
+    everyone = trial.arguments(max([control, *sizes]))
+    try:
+        call: Call = caller(trial, False)
+    except LayerError:  # at the usual sizes it raises; it may not where sizes coincide
+        call = _new(trial)
+    for size in sizes[:MOST_SIZES]:
+        yield from _judge(trial, _over(call, everyone), (size, usual, control))
+
+
+def _cube(trial: Trial) -> Iterator[Finding]:
+    """Compare inputs whose axes all have one size: the batch of that size too, and larger."""
+    specs = list(trial.case.specs())
+    if len(specs) == 1 and len(specs[0].shape) < 3:
+        return
+    size = max(4, trial.case.traits.minimum)
+    everyone = trial.arguments_of(lambda spec: (size + 2, *[size] * (len(spec.shape) - 1)))
+    yield from _judge(trial, _over(_new(trial), everyone), (size, size + 1, size + 2))
+
+
+def _new(trial: Trial) -> Call:
+    """Return a new layer for every call, as a function from arguments to output arrays."""
+    return lambda arguments: leaves(trial.call(trial.construct(), arguments, training=False))
+
+
+def _over(call: Call, everyone: Arguments) -> Run:
+    """Return a function from a number of samples to what the layer makes of the first so many of everyone."""
+
+    def run(samples: int) -> list[Array] | LayerError:
+        try:
+            return call(everyone.rows(slice(samples)))
+        except LayerError as error:
+            return error
+
+    return run
+
+
+def _judge(trial: Trial, run: Run, sizes: tuple[int, int, int]) -> Iterator[Finding]:
+    """Compare the first batch size, which coincides with another axis, with the second; the third is the control."""
+    coincident, ordinary, control = sizes
+    one, other = run(coincident), run(ordinary)
+    if isinstance(one, LayerError) and isinstance(other, LayerError):
+        return
+    if _agree(trial, one, other):
+        yield passed()
+    elif not _agree(trial, other, run(control)):
+        yield not_probed("what the layer computes depends on the size of the batch in itself: see LW303")
+    elif not isinstance(other, LayerError) and draws_in_inference(trial):
+        yield not_probed("the layer draws random numbers in inference; another batch size means other draws")
+    else:
+        yield failed(f"{_said(one, other, sizes)}; expected the same of both", FIX)
+
+
+def _agree(trial: Trial, one: list[Array] | LayerError, other: list[Array] | LayerError) -> bool:
+    """Whether two runs gave the samples that they share the same rows, to rounding, or both raised."""
+    if isinstance(one, LayerError) or isinstance(other, LayerError):
+        return isinstance(one, LayerError) and isinstance(other, LayerError)
+    allowed = LOW_PRECISION.get(str(trial.construct().compute_dtype), 1e-4)
+    return _difference(one, other) <= allowed
+
+
+def _difference(one: list[Array], other: list[Array]) -> float:
+    shared = min(len(rows) for rows in (*one, *other) if rows.ndim)
+    return largest_difference([rows[:shared] for rows in one], [rows[:shared] for rows in other])
+
+
+def _said(one: list[Array] | LayerError, other: list[Array] | LayerError, sizes: tuple[int, int, int]) -> str:
+    coincident, ordinary, _ = sizes
+    where = f"in a batch of {coincident}, the size of another axis too"
+    if isinstance(one, LayerError):
+        return f"{where}, the layer raised {quote(one.error)}; in a batch of {ordinary} it raises nothing"
+    if isinstance(other, LayerError):
+        return f"{where}, the layer computes; in a batch of {ordinary} it raised {quote(other.error)}"
+    return (
+        f"{where}, the same samples give outputs {_difference(one, other):.3g} of scale away from those in {ordinary}"
+    )
+
+
+def bad() -> Case:
+    import keras
+
+    class SoftmaxOverColours(keras.layers.Layer):
+        def call(self, inputs):
+            axis = tuple(inputs.shape).index(5)
+            return keras.ops.softmax(inputs, axis=axis)
+
+    return Case(SoftmaxOverColours, inputs=(None, 6, 5))
+
+
+def good() -> Case:
+    import keras
+
+    class SoftmaxOverFeatures(keras.layers.Layer):
+        def call(self, inputs):
+            return keras.ops.softmax(inputs, axis=2)
+
+    return Case(SoftmaxOverFeatures, inputs=(None, 6, 5))

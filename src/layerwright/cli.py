@@ -1,0 +1,310 @@
+"""The command line: arguments and wiring only."""
+
+import ast
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from layerwright.core.errors import UsageError
+
+app = typer.Typer(
+    name="layerwright",
+    help="Write, prove and watch custom Keras layers, on TensorFlow, JAX and PyTorch.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+
+
+class BackendChoice(StrEnum):
+    """Backends that a check can be asked to run on."""
+
+    TENSORFLOW = "tensorflow"
+    JAX = "jax"
+    TORCH = "torch"
+    ALL = "all"
+
+
+class Format(StrEnum):
+    """How a report is written."""
+
+    TERMINAL = "terminal"
+    JSON = "json"
+    GITHUB = "github"
+
+
+EXAMPLES = """
+Examples:
+
+    layerwright check my_layers.py
+
+    layerwright check my_layers.py:Attention --backend jax --input None,10,8 --init num_heads=2
+
+    layerwright check my_package.layers --select LW3,LW7 --format github
+
+    layerwright check my_layers.py --expect 'LW301=normalises over the batch by design'
+
+Exit status: 0 everything held, 1 something failed, 2 the command was wrong or a target could not be loaded,
+130 interrupted (what is known so far is printed).
+"""
+
+
+@app.command(epilog=EXAMPLES)
+def check(
+    targets: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="TARGET...", help="`file.py`, `file.py:Layer`, `package.module` or `package.module:Layer`."
+        ),
+    ],
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input",
+            help="Shape of an input, batch first, with a dtype if not float32: `None,10,5` or `None,10:int32`. "
+            "Repeat for several inputs; `mask=None,10:bool` names a call argument or a key.",
+            metavar="SHAPE",
+        ),
+    ] = None,
+    init: Annotated[
+        list[str] | None,
+        typer.Option("--init", help="A constructor argument, such as `units=4`; repeatable.", metavar="NAME=VALUE"),
+    ] = None,
+    backend: Annotated[
+        list[BackendChoice] | None,
+        typer.Option("--backend", help="Where to check; by default on every installed backend."),
+    ] = None,
+    select: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--select", help="Run only these: codes, families (`LW3`) or slugs, comma separated.", metavar="CODES"
+        ),
+    ] = None,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option("--ignore", help="Leave these out: codes, families or slugs, comma separated.", metavar="CODES"),
+    ] = None,
+    expect: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--expect", help="A check known to fail, and why; it fails the run if it holds.", metavar="CODE=REASON"
+        ),
+    ] = None,
+    output_format: Annotated[Format, typer.Option("--format", help="How to write the report.")] = Format.TERMINAL,
+    output: Annotated[
+        Path | None, typer.Option("--output", help="Write the report to this file.", metavar="FILE")
+    ] = None,
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="How many cases to check at once.")] = os.cpu_count() or 1,
+    timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds that one check may take.")] = 60.0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Where everything drawn at random starts from.")] = 0,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show every finding, not only those that want attention.")
+    ] = False,
+) -> None:
+    """Prove the Keras layers in each TARGET: what is wrong, on which backend, why it matters and what to do.
+
+    With no --input and no declared case, a case is worked out for each layer, and the report says which.
+    """
+    from layerwright.core.discovery import select_checks
+    from layerwright.targets import Overrides, parse_target
+    from layerwright.workers import Options, check_targets
+
+    overrides = Overrides(
+        init=dict(_parse_init(text) for text in init or []),
+        inputs=tuple(_parse_input(text) for text in inputs or []),
+        expect=dict(_parse_expect(text) for text in expect or []),
+    )
+    options = Options(
+        checks=select_checks(_split(select), _split(ignore)),
+        backends=_backends(backend),
+        overrides=overrides,
+        jobs=jobs,
+        timeout_seconds=timeout,
+        seed=seed,
+    )
+    parsed = [parse_target(text) for text in targets]
+    _prove_writable(output)
+    with _progress() as draw:
+        result = check_targets(parsed, options, draw)
+    _write(result.report, output_format, output, verbose=verbose)
+    if result.interrupted:
+        typer.echo("layerwright: interrupted; the report holds what was known by then.", err=True)
+        raise typer.Exit(130)
+    raise typer.Exit(0 if result.report.ok else 1)
+
+
+@app.command()
+def checks() -> None:
+    """List the catalogue of checks."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from layerwright.core.discovery import all_checks
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("code", "check", "", "proves"):
+        table.add_column(heading, no_wrap=heading in ("code", "check"))
+    for each in all_checks():
+        table.add_row(each.code, each.slug, "advisory" if each.advisory else "", each.title)
+    Console().print(table)
+    typer.echo("\n`layerwright explain CODE` shows what a check proves, why it matters, and a layer that breaks it.")
+
+
+@app.command()
+def explain(code: Annotated[str, typer.Argument(help="A check's code or slug, such as `LW301`.")]) -> None:
+    """Explain a check: what it proves, why it matters, how it is tested, a layer that breaks it and one that keeps it."""
+    from rich.console import Console
+    from rich.syntax import Syntax
+
+    from layerwright.core.discovery import check_by_code
+
+    found = check_by_code(code)
+    console = Console(highlight=False)
+    console.print(f"[bold]{found.code} {found.slug}[/]" + (" (advisory: warns, never fails)" if found.advisory else ""))
+    console.print()
+    console.print(found.document, markup=False)
+    for name, words in (("bad", "A layer that breaks it:"), ("good", "A layer that keeps it:")):
+        console.print(f"\n[bold]{words}[/]")
+        console.print(Syntax(found.source(name), "python", background_color="default"))
+
+
+@app.command()
+def demo() -> None:
+    """Prove a dozen broken layers and two sound ones, then train with the sound ones on real data."""
+    from layerwright.demo import run
+
+    raise typer.Exit(run())
+
+
+def _version(shown: bool) -> None:
+    if shown:
+        from layerwright import __version__
+
+        typer.echo(f"layerwright {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Write, prove and watch custom Keras layers, on TensorFlow, JAX and PyTorch."""
+
+
+def main() -> NoReturn:
+    """Run the command line; a `UsageError` becomes one line on standard error and exit status 2."""
+    try:
+        app(standalone_mode=True)
+    except UsageError as error:
+        typer.echo(f"layerwright: {error}", err=True)
+        sys.exit(2)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(1)
+    sys.exit(0)
+
+
+def _backends(chosen: list[BackendChoice] | None) -> tuple[str, ...]:
+    from layerwright.backends import installed
+
+    here = installed()
+    if not here:
+        raise UsageError(
+            "no backend is installed; install one: pip install 'layerwright[jax]' (or [tensorflow], [torch])."
+        )
+    if not chosen or BackendChoice.ALL in chosen:
+        return here
+    for backend in chosen:
+        if backend.value not in here:
+            raise UsageError(f"{backend.value} is not installed; run: pip install 'layerwright[{backend.value}]'.")
+    return tuple(dict.fromkeys(backend.value for backend in chosen))
+
+
+def _split(texts: list[str] | None) -> list[str]:
+    return [part.strip() for text in texts or [] for part in text.split(",") if part.strip()]
+
+
+def _parse_init(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier() or not value:
+        raise UsageError(f"--init {text!r} is not NAME=VALUE; write it like --init units=4.")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, value
+
+
+def _parse_input(text: str) -> tuple[str | None, Any]:
+    from layerwright.core.case import InputSpec
+
+    name, equals, rest = text.rpartition("=")
+    shape, _, dtype = rest.partition(":")
+    sizes = [part.strip() for part in shape.strip("()[] ").rstrip(",").split(",")]
+    if (equals and not name.isidentifier()) or not all(part == "None" or part.isdecimal() for part in sizes):
+        raise UsageError(
+            f"--input {text!r} is not a shape; write the batch axis first, like --input None,10,5 or None,10:int32."
+        )
+    if dtype and dtype not in DTYPES:
+        raise UsageError(f"--input {text!r} has the dtype {dtype!r}; it must be one of {', '.join(DTYPES)}.")
+    shape_sizes = tuple(None if part == "None" else int(part) for part in sizes)
+    return name or None, InputSpec((None, *shape_sizes[1:]), dtype or "float32")
+
+
+DTYPES = ("float16", "bfloat16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool")
+
+
+def _parse_expect(text: str) -> tuple[str, str]:
+    from layerwright.core.discovery import check_by_code
+
+    code, equals, reason = text.partition("=")
+    if not equals or not reason.strip():
+        raise UsageError(
+            f"--expect {text!r} gives no reason; write it like --expect 'LW301=normalises over the batch by design'."
+        )
+    return check_by_code(code.strip()).code, reason.strip()
+
+
+def _prove_writable(output: Path | None) -> None:
+    if output is None:
+        return
+    try:
+        output.open("a").close()
+    except OSError as error:
+        raise UsageError(f"--output {output} cannot be written: {error.strerror}.") from None
+
+
+def _progress() -> Any:
+    from layerwright.report.progress import on_terminal
+
+    return on_terminal()
+
+
+def _write(report: Any, output_format: Format, output: Path | None, *, verbose: bool) -> None:
+    if output_format is Format.TERMINAL:
+        from rich.console import Console
+
+        from layerwright.report.terminal import render, show
+
+        if output is None:
+            Console(highlight=False).print(show(report, verbose=verbose))
+            return
+        text = render(report, width=120, verbose=verbose)
+    elif output_format is Format.JSON:
+        from layerwright.report.json import render as render_json
+
+        text = render_json(report)
+    else:
+        from layerwright.report.github import render as render_github
+
+        text = render_github(report)
+    if output is None:
+        sys.stdout.write(text)
+    else:
+        output.write_text(text, "utf-8")

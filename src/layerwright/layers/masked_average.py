@@ -1,0 +1,202 @@
+"""`MaskedAverage`: the average over time of what a mask leaves."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+import keras
+import numpy as np
+from keras import ops
+
+from layerwright.core.case import InputSpec, case, declared_cases
+from layerwright.layers._masks import check_mask_shape
+
+Mode = Literal["mean", "sqrt_len", "sum"]
+
+
+@case(inputs=(None, None, 5))
+@case(inputs=(None, None, 5), call={"mask": InputSpec((None, None), "bool")})
+@case(
+    init={"mode": "sqrt_len", "keepdims": True},
+    inputs=(None, None, 5),
+    call={"mask": InputSpec((None, None), low=0.1, high=1.0)},
+)
+@case(
+    init={"axis": (1, 2), "empty_value": -1.0, "data_format": "channels_first"},
+    inputs=(None, 3, 8, 6),
+    call={"mask": InputSpec((None, 8), "bool")},
+)
+@keras.saving.register_keras_serializable(package="layerwright")
+class MaskedAverage(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
+    """Average over time what a mask leaves: pools sequences of different lengths.
+
+    For weights wₜ, which are 1 and 0 for a boolean mask and 1 throughout where there is none:
+
+        y = Σₜ wₜ xₜ / Σₜ wₜ      mode="mean", masked global average pooling (Lin, Chen, Yan 2013, arXiv:1312.4400)
+        y = Σₜ wₜ xₜ / √Σₜ wₜ     mode="sqrt_len" (Cer et al. 2018, Universal Sentence Encoder, arXiv:1803.11175)
+        y = Σₜ wₜ xₜ              mode="sum"
+
+    What lies at a step of weight 0 is never read: NaN and inf there reach neither the output nor a gradient. A row
+    whose weights sum to 0 gives `empty_value`, with gradients of zero. Sums are taken in float32 (float64 under a
+    float64 policy), so half-precision inputs neither overflow nor lose steps; only the result is cast back.
+
+    The naive `sum(x * mask) / sum(mask)` turns a NaN in the padding into NaN (0 · NaN), divides by zero on an empty
+    row, overflows in float16 past 65504, and with a mask (batch, time) that nobody expanded averages the wrong axis
+    whenever batch, time and features happen to be equal.
+
+    Args:
+        axis: The axis averaged over, or a tuple of them, counted in the layout `(batch, time, …, features)`.
+        keepdims: Whether the axes averaged over stay, with size 1.
+        empty_value: The output where nothing is left to average.
+        mode: What the weighted sum is divided by; see above.
+        data_format: `"channels_last"`: inputs are `(batch, time, …, features)`. `"channels_first"`: they are
+            `(batch, features, time, …)`. By default what Keras is configured to.
+        **kwargs: Those of every Keras layer, such as `name` and `dtype`.
+
+    Call arguments:
+        inputs: `(batch, time, …, features)`, of rank 2 at least.
+        mask: `(batch, time)`, or more leading axes of the inputs, or their full shape. Boolean; or numbers, which
+            weigh the steps and must not be negative. By default the mask that travels with the inputs.
+
+    Output: the shape of the inputs without `axis`, in the layer's compute dtype. The mask is consumed: none travels on.
+
+    Raises:
+        ValueError: If an argument is not one of those above, an axis is not one of the inputs', or the mask's shape
+            does not fit them.
+
+    Example:
+        >>> import keras
+        >>> import numpy as np
+        >>> from layerwright.layers import MaskedAverage
+        >>> series = np.array([[[1.0], [3.0], [np.nan]]])  # (batch, time, features)
+        >>> mask = np.array([[True, True, False]])
+        >>> print(keras.ops.convert_to_numpy(MaskedAverage()(series, mask=mask)))
+        [[2.]]
+    """
+
+    def __init__(
+        self,
+        axis: int | Sequence[int] = 1,
+        keepdims: bool = False,
+        empty_value: float = 0.0,
+        mode: Mode = "mean",
+        data_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        axes = tuple(axis) if isinstance(axis, (list, tuple)) else (axis,)
+        if not axes or not all(isinstance(one, int) and one != 0 for one in axes):
+            raise ValueError(
+                f"MaskedAverage: axis must be a whole number other than 0, the batch axis, or a tuple of such "
+                f"(got {axis!r}); pass axis=1 to average over time."
+            )
+        if mode not in get_args(Mode):
+            raise ValueError(f"MaskedAverage: mode must be one of {', '.join(get_args(Mode))} (got {mode!r}).")
+        if data_format not in (None, "channels_last", "channels_first"):
+            raise ValueError(
+                f"MaskedAverage: data_format must be 'channels_last', 'channels_first' or None (got {data_format!r})."
+            )
+        self.axis = axis if isinstance(axis, int) else axes
+        self.keepdims = keepdims
+        self.empty_value = float(empty_value)
+        self.mode = mode
+        self.data_format = data_format or keras.config.image_data_format()
+        self.supports_masking = True
+
+    def call(self, inputs: Any, mask: Any = None) -> Any:
+        """Return the average over `axis` of the steps that `mask` leaves."""
+        axes = self._axes(inputs.shape)
+        x = ops.cast(inputs, "float64" if self.compute_dtype == "float64" else "float32")
+        if mask is None:
+            total, length = ops.sum(x, axes, keepdims=True), self._count(inputs, axes)
+        else:
+            mask, covers = self._aligned(ops.convert_to_tensor(mask), inputs)
+            total = _weighted_sum(x, mask, axes)
+            # An axis that the mask does not cover repeats each weight; the count makes up for its size 1 there.
+            repeats = self._count(inputs, [axis for axis in axes if axis not in covers])
+            length = ops.sum(ops.cast(mask, x.dtype), axes, keepdims=True) * ops.cast(repeats, x.dtype)
+        length = ops.cast(length, x.dtype)
+        filled = length > 0
+        divisor = {"mean": lambda n: n, "sqrt_len": ops.sqrt, "sum": ops.ones_like}[self.mode]
+        average = ops.where(filled, total / divisor(ops.where(filled, length, 1.0)), self.empty_value)
+        return ops.cast(average if self.keepdims else ops.squeeze(average, axes), self.compute_dtype)
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> None:
+        """Return None: the mask is consumed."""
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
+        """Return the shape of the inputs without the axes averaged over, or with size 1 there."""
+        axes = self._axes(input_shape)
+        if self.keepdims:
+            return tuple(1 if axis in axes else size for axis, size in enumerate(input_shape))
+        return tuple(size for axis, size in enumerate(input_shape) if axis not in axes)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        own = {name: getattr(self, name) for name in ("axis", "keepdims", "empty_value", "mode", "data_format")}
+        return {**super().get_config(), **own}
+
+    def _layout(self, rank: int) -> list[int]:
+        """Return the inputs' axes in the order (batch, time, …, features)."""
+        return [0, *range(2, rank), 1] if self.data_format == "channels_first" else list(range(rank))
+
+    def _axes(self, shape: Sequence[int | None]) -> tuple[int, ...]:
+        """Return the inputs' axes that are averaged over."""
+        rank, wanted = len(shape), (self.axis,) if isinstance(self.axis, int) else self.axis
+        if not all(-rank < axis < rank for axis in wanted):
+            raise ValueError(
+                f"MaskedAverage: axis={self.axis} does not fit inputs of shape {tuple(shape)}; "
+                "pass inputs of shape (batch, time, features), or the axis to average over."
+            )
+        return tuple(sorted({self._layout(rank)[axis] for axis in wanted}))
+
+    def _aligned(self, mask: Any, inputs: Any) -> tuple[Any, list[int]]:
+        """Return the mask with an axis for each of the inputs', and the inputs' axes that it covers."""
+        rank, given = len(inputs.shape), len(mask.shape)
+        layout = self._layout(rank)
+        covers = list(range(rank)) if given == rank else layout[: max(given, 2)]
+        check_mask_shape("MaskedAverage", mask, inputs, covers, time_axis=layout[1])
+        for axis in sorted(set(layout) - set(covers)):
+            mask = ops.expand_dims(mask, axis)
+        return mask, covers
+
+    @staticmethod
+    def _count(inputs: Any, axes: Sequence[int]) -> Any:
+        """Return how many elements the inputs have along `axes`."""
+        sizes, count = ops.shape(inputs), 1
+        for axis in axes:
+            count = count * sizes[axis]
+        return count
+
+
+def _weighted_sum(x: Any, mask: Any, axes: tuple[int, ...]) -> Any:
+    """Return the sum of x over `axes` weighted by `mask`, where NaN and inf under a weight of 0 do not count."""
+    if keras.backend.standardize_dtype(mask.dtype) != "bool":
+        weights = ops.cast(mask, x.dtype)
+        # A finite x stays at weight 0 too: the gradient by the weight is made of it.
+        readable = ops.logical_or(weights != 0, ops.isfinite(x))
+        return ops.sum(ops.where(readable, x, 0.0) * weights, axes, keepdims=True)
+
+    def selected() -> Any:
+        return ops.sum(ops.where(mask, x, 0.0), axes, keepdims=True)
+
+    if keras.backend.backend() != "jax":
+        return selected()
+    # XLA's CPU compiler does not vectorise a selection inside a reduction: 5.2 ms against 0.9 for the product at
+    # (256, 500, 64). A product gives the same sum unless NaN or inf was masked, and then it is not finite itself.
+    product = ops.sum(x * ops.cast(mask, x.dtype), axes, keepdims=True)
+    return ops.cond(ops.all(ops.isfinite(product)), lambda: product, selected)
+
+
+def reference(
+    inputs: Any, _weights: Any = (), mask: Any = None, *, axis: int = 1, empty_value: float = 0.0, mode: Mode = "mean"
+) -> Any:
+    """The same in float64 NumPy, for `channels_last`, one axis and a mask of the inputs' leading axes."""
+    x = np.asarray(inputs, "float64")
+    w = np.ones(x.shape) if mask is None else np.asarray(mask, "float64")
+    w = np.broadcast_to(w.reshape(w.shape + (1,) * (x.ndim - w.ndim)), x.shape)
+    total, length = np.where(w == 0, 0, x * w).sum(axis), w.sum(axis)
+    divisor = {"mean": length, "sqrt_len": np.sqrt(length), "sum": np.ones_like(length)}[mode]
+    return np.divide(total, divisor, out=np.full(total.shape, float(empty_value)), where=length > 0)
+
+
+CASES = declared_cases(MaskedAverage)

@@ -1,0 +1,132 @@
+"""The report for people at a terminal: a verdict a layer, then what is wrong with it, why it matters and the fix."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.markup import escape
+from rich.padding import Padding
+from rich.text import Text
+
+from layerwright.core.finding import BAD_OUTCOMES, Finding, Outcome, Report, Run
+
+STYLES = {
+    Outcome.PASSED: "green",
+    Outcome.FAILED: "bold red",
+    Outcome.WARNED: "yellow",
+    Outcome.SKIPPED: "dim",
+    Outcome.XFAILED: "yellow",
+    Outcome.XPASSED: "bold red",
+    Outcome.BLOCKED: "dim",
+    Outcome.NOT_PROBED: "cyan",
+    Outcome.ERRORED: "bold magenta",
+}
+SHOWN = BAD_OUTCOMES | {Outcome.WARNED, Outcome.XFAILED}
+SHADES = " ░▒▓█"
+LARGEST_MAP = 16
+
+
+def render(report: Report, *, width: int | None = None, color: bool = False, verbose: bool = False) -> str:
+    """Return the report as text.
+
+    Args:
+        report: The report.
+        width: Columns; those of the terminal by default.
+        color: Whether to use terminal colours.
+        verbose: Show every finding, not only those that want attention.
+    """
+    console = Console(width=width, force_terminal=color, no_color=not color, highlight=False)
+    with console.capture() as capture:
+        console.print(show(report, verbose=verbose))
+    return capture.get()
+
+
+def show(report: Report, *, verbose: bool = False) -> RenderableType:
+    """Return the report as something that a rich console prints."""
+    key = lambda run: (run.target, run.case)  # noqa: E731 - used twice, on the same line of thought
+    order = list(dict.fromkeys(key(run) for run in report.runs))
+    runs = sorted(report.runs, key=lambda run: order.index(key(run)))
+    layers = [list(group) for _, group in groupby(runs, key)]
+    return Group(*(part for layer in layers for part in _layer(layer, verbose)), _summary(report, len(layers)))
+
+
+def _layer(runs: Sequence[Run], verbose: bool) -> Iterator[RenderableType]:
+    """Show one case on every backend: its verdict, what was settled on, its findings."""
+    sound = not any(finding.outcome in BAD_OUTCOMES for run in runs for finding in run.findings)
+    mark = "[green]✓[/]" if sound else "[bold red]✗[/]"
+    layer = runs[0].target.rpartition(":")[2]
+    yield Text.from_markup(f"{mark} [bold]{escape(layer)}[/]  [dim]{escape(runs[0].target)}[/]")
+    yield _indented(Text(runs[0].case), 2)
+    for note in dict.fromkeys(note for run in runs for note in run.notes):
+        yield _indented(Text(note, style="dim"), 2)
+    yield _indented(Text("  ").join([_verdict(run) for run in runs]), 2)
+    grouped: dict[tuple[str, Outcome, str], list[tuple[str, Finding]]] = {}
+    for run in runs:
+        for finding in run.findings:
+            if verbose or finding.outcome in SHOWN or (finding.outcome is Outcome.PASSED and finding.fix):
+                key = (finding.code, finding.outcome, _without_numbers(finding.message))
+                grouped.setdefault(key, []).append((run.backend, finding))
+    for (_, _, _), same in sorted(grouped.items(), key=lambda item: int(item[0][0][2:])):
+        yield from _finding([backend for backend, _ in same], same[0][1], every=len(same) == len(runs) > 1)
+    yield Text("")
+
+
+def _finding(backends: Sequence[str], finding: Finding, *, every: bool) -> Iterator[RenderableType]:
+    style = STYLES[finding.outcome]
+    where = "every backend" if every else ", ".join(dict.fromkeys(backends))
+    word = "note" if finding.outcome is Outcome.PASSED and finding.fix else finding.outcome.value
+    yield _indented(Text.from_markup(f"[{style}]{finding.code} {finding.check}[/] {word} on {where}"), 4)
+    if finding.message:
+        yield _indented(Text(finding.message), 6)
+    drawn = draw_influence_map(finding.evidence)
+    if drawn and finding.outcome in SHOWN:
+        yield _indented(Text(drawn, style="dim"), 6)
+    if finding.fix:
+        yield _indented(Text.assemble(("fix: ", "bold"), finding.fix), 6)
+
+
+def _verdict(run: Run) -> Text:
+    bad = sum(finding.outcome in BAD_OUTCOMES for finding in run.findings)
+    blocked = sum(finding.outcome is Outcome.BLOCKED for finding in run.findings)
+    passed = sum(finding.outcome is Outcome.PASSED for finding in run.findings)
+    words = f"{bad} wrong, " if bad else ""
+    words += f"{passed} hold" + (f", {blocked} blocked" if blocked else "")
+    return Text.assemble(
+        (run.backend, "bold"), (f" {words}", "red" if bad else "green"), (f" ({run.seconds:.1f} s)", "dim")
+    )
+
+
+def _summary(report: Report, layers: int) -> Text:
+    backends = list(dict.fromkeys(run.backend for run in report.runs))
+    counts = [(f"{count} {outcome}", STYLES[Outcome(outcome)]) for outcome, count in report.summary().items() if count]
+    head = f"{layers} case{'s' * (layers != 1)} on {', '.join(backends) or 'no backend'} (keras {report.keras}): "
+    return Text.assemble(head, *[part for pair in counts for part in (pair, ", ")][:-1])
+
+
+def draw_influence_map(evidence: Mapping[str, Any]) -> str:
+    """Draw a small influence map with block characters: a row an output, a column an input, darker is more."""
+    rows = evidence.get("influence_map")
+    if rows is None or not len(rows) or len(rows) > LARGEST_MAP or len(rows[0]) > LARGEST_MAP:
+        return ""
+    numbers = [[float(entry) for entry in row] for row in rows]
+    finite = [entry for row in numbers for entry in row if entry < float("inf")]
+    largest = max(finite, default=0.0) or 1.0
+    drawn = ["".join(_shade(min(entry / largest, 1.0)) * 2 for entry in row) for row in numbers]
+    return "\n".join(["influence map: row = output, column = input replaced", *(f"│{row}│" for row in drawn)])
+
+
+def _shade(share: float) -> str:
+    """Return a character for a share of the largest entry; whatever is not zero shows."""
+    if share <= 0:
+        return SHADES[0]
+    return SHADES[min(len(SHADES) - 1, 1 + int(share * (len(SHADES) - 1)))]
+
+
+def _without_numbers(message: str) -> str:
+    """Return the message without its digits, which differ between backends where the finding does not."""
+    return "".join(character for character in message if not character.isdigit() and character not in ".e-+")
+
+
+def _indented(content: RenderableType, columns: int) -> Padding:
+    return Padding(content, (0, 0, 0, columns))

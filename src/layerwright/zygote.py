@@ -1,0 +1,176 @@
+"""A process that has imported Keras on one backend, and forks a child for each piece of work.
+
+Nothing is computed here, so no framework has started threads, and a fork costs milliseconds where an import costs
+seconds. Children are isolated: what one layer does to its process, no other layer sees.
+"""
+
+import os
+import resource
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from multiprocessing.reduction import send_handle
+from typing import Any, NoReturn
+
+from layerwright.core.case import Case
+from layerwright.core.discovery import all_checks, check_by_code
+from layerwright.core.errors import UsageError, quote
+from layerwright.core.finding import Outcome
+from layerwright.targets import Overrides, Target, find_cases
+
+QUIET = {
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "GLOG_minloglevel": "3",
+    "TF_ENABLE_ONEDNN_OPTS": "0",
+    "CUDA_VISIBLE_DEVICES": "-1",
+    "JAX_PLATFORMS": "cpu",
+    "OMP_NUM_THREADS": "1",
+    "PYTHONWARNINGS": "ignore",
+}
+"""Environment under which layers are proved: on the CPU, quietly, one thread each, unless the user set otherwise."""
+
+
+WORKING_OUT = "LW102"
+"""What is blamed when a layer ends its process while its case is worked out: it cannot be called."""
+
+CRASHED = 70
+
+
+@dataclass(frozen=True)
+class ListCases:
+    """Say which cases a target holds. Answer: `("cases", [(layer name, case in words), …])` or `("unusable", why)`."""
+
+    target: Target
+    overrides: Overrides
+
+
+@dataclass(frozen=True)
+class CheckCase:
+    """Put one case of a target to checks.
+
+    Answers: `("start", WORKING_OUT)` if the case is not fully declared; `("case", words, notes)` once it is known; then
+    for each check `("start", code)` and `("finding", dict)`; last `("done",)`.
+    """
+
+    target: Target
+    overrides: Overrides
+    index: int
+    codes: tuple[str, ...]
+    seed: int = 0
+    known: Mapping[str, Outcome] = field(default_factory=dict)
+
+
+Task = ListCases | CheckCase
+
+
+Send = Callable[[tuple[Any, ...]], None]
+
+
+def main() -> None:
+    """Serve on the file descriptor, for the backend and with the memory limit that the command line names."""
+    descriptor, backend, memory_bytes = sys.argv[1:]
+    serve(Connection(int(descriptor)), backend, int(memory_bytes))
+
+
+def serve(connection: Connection, backend: str, memory_bytes: int) -> None:
+    """Import Keras on `backend`, then answer requests until the connection closes.
+
+    Says `("ready", version of Keras)` or `("failed", why)`. `("fork", task, log)` forks a child for the task, its
+    output going to the file `log`, and answers with the child's process id, then with the handle of a pipe on which
+    the child answers. `("reap", pid)` waits for a child's end and answers with its status.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    os.environ["KERAS_BACKEND"] = backend
+    try:
+        version = _warm_up()
+    except BaseException as error:
+        connection.send(("failed", quote(error)))
+        return
+    connection.send(("ready", version))
+    while True:
+        try:
+            request = connection.recv()
+        except EOFError:
+            return
+        if request[0] == "reap":
+            connection.send(os.waitpid(request[1], 0)[1])
+        else:
+            _fork(connection, *request[1:], memory_bytes)
+
+
+def _warm_up() -> str:
+    import keras
+
+    from layerwright import backends, checker, inference
+
+    assert checker.__name__, inference.__name__  # imported here once, for every child
+    backends.current()
+    all_checks()
+    return str(keras.__version__)
+
+
+def _fork(connection: Connection, task: Task, log: str, memory_bytes: int) -> None:
+    reader, writer = Pipe(duplex=False)
+    pid = os.fork()
+    if pid == 0:
+        connection.close()
+        reader.close()
+        _work(task, writer, log, memory_bytes)
+    writer.close()
+    connection.send(pid)
+    send_handle(connection, reader.fileno(), os.getppid())
+    reader.close()
+
+
+def _work(task: Task, writer: Connection, log: str, memory_bytes: int) -> NoReturn:
+    """Do one task in a forked child, and end the process."""
+    os.setpgid(0, 0)
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    if sys.platform == "linux":
+        resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
+    status = 0
+    try:
+        _do(task, writer.send)
+    except BaseException:
+        traceback.print_exc()
+        status = CRASHED
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def _do(task: Task, send: Send) -> None:
+    try:
+        cases = find_cases(task.target, task.overrides)
+    except UsageError as error:
+        send(("unusable", str(error)))
+        return
+    if isinstance(task, ListCases):
+        send(("cases", [(getattr(case.layer, "__name__", "layer"), str(case)) for case in cases]))
+    else:
+        _check(cases[task.index], task, send)
+
+
+def _check(case: Case, task: CheckCase, send: Send) -> None:
+    from layerwright.checker import run_checks
+    from layerwright.inference import infer
+
+    if case.inputs is None:
+        send(("start", WORKING_OUT))
+        case = infer(case)
+    send(("case", str(case), case.notes))
+    checks = [check_by_code(code) for code in task.codes]
+    for finding in run_checks(
+        case, checks, seed=task.seed, outcomes=dict(task.known), on_start=lambda check: send(("start", check.code))
+    ):
+        send(("finding", finding.to_dict()))
+    send(("done",))

@@ -1,0 +1,73 @@
+"""The adapter of this process's backend does what `backends.protocol` says."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from layerwright import backends
+
+backend = backends.current()
+
+
+def test_name_is_that_of_keras():
+    assert keras.backend.backend() == backend.NAME
+    assert backend.NAME in backends.installed()
+
+
+def test_is_native():
+    assert backend.is_native(ops.ones((2,)))
+    assert not backend.is_native(np.ones(2))
+    assert not backend.is_native(keras.KerasTensor((2,)))
+
+
+def test_keras_variables_wrap_native_variables():
+    value = keras.Variable(np.ones(2)).value
+    assert backend.is_native_variable(value) == (backend.NAME != "jax")
+    assert not backend.is_native_variable(ops.ones((2,)))
+
+
+def test_gradient():
+    x, y = np.array([1.0, 2.0], "float32"), np.array([3.0, 4.0], "float32")
+    by_x, by_y = backend.gradient(lambda a, b: ops.sum(a * a * b), [x, y])
+    np.testing.assert_allclose(ops.convert_to_numpy(by_x), 2 * x * y)
+    np.testing.assert_allclose(ops.convert_to_numpy(by_y), x * x)
+
+
+def test_trace_shows_the_program():
+    program = backend.trace(lambda x: ops.tanh(x) + 1.0, [np.ones((2, 3), "float32")])
+    assert "tanh" in program.lower()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # torch's compiler warns of itself
+def test_jit_computes_the_same():
+    x = ops.convert_to_tensor(np.ones((2, 3), "float32"))
+    np.testing.assert_allclose(ops.convert_to_numpy(backend.jit(ops.tanh)(x)), np.tanh(np.ones((2, 3))), rtol=1e-6)
+
+
+def test_free_axes_may_be_unknown():
+    x = np.arange(6.0, dtype="float32").reshape(2, 3)
+    result = backend.call_with_free_axes(lambda a: ops.sum(a, axis=1), [x], [(0,)])
+    np.testing.assert_allclose(ops.convert_to_numpy(result), x.sum(axis=1))
+
+
+def test_free_axes_refuse_a_function_that_needs_the_size():
+    x = np.ones((4, 3), "float32")
+    with pytest.raises(Exception):  # noqa: B017, PT011 - each backend has its own
+        backend.call_with_free_axes(lambda a: a + ops.ones((int(a.shape[0]), 3)), [x], [(0,)])
+
+
+def test_random_state_moves_when_the_global_generator_is_used():
+    before = backend.random_state()
+    assert before == backend.random_state()
+    if backend.NAME == "torch":
+        import torch
+
+        torch.rand(1)
+        assert backend.random_state() != before
+    if backend.NAME == "tensorflow":
+        import tensorflow as tf
+
+        tf.random.set_seed(1)
+        tf.random.uniform((1,))
+        assert backend.random_state() != before

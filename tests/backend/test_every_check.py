@@ -1,0 +1,75 @@
+"""Each check refutes the layer that breaks its property, and says nothing against the one that keeps it."""
+
+import re
+
+import pytest
+
+from layerwright.checker import run_checks
+from layerwright.core.check import HEADINGS
+from layerwright.core.discovery import all_checks, check_by_code
+from layerwright.core.finding import BAD_OUTCOMES, Outcome
+
+CHECKS = all_checks()
+EXPECTED_CODES = {
+    *(f"LW10{n}" for n in range(1, 10)),
+    *(f"LW20{n}" for n in range(1, 9)),
+    *(f"LW30{n}" for n in range(1, 9)),
+    *(f"LW70{n}" for n in range(1, 9)),
+}
+ids = [check.code for check in CHECKS]
+
+
+def against(case):
+    """What the whole catalogue has against a case: code to outcome."""
+    said = {}
+    for finding in run_checks(case, CHECKS):
+        if finding.outcome in BAD_OUTCOMES | {Outcome.WARNED}:
+            said[finding.code] = (finding.outcome.value, finding.message)
+    return said
+
+
+def test_no_check_is_missing():
+    assert {check.code for check in CHECKS} == EXPECTED_CODES
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=ids)
+def test_bad_breaks_exactly_this_check(check):
+    said = against(check.bad())
+    assert set(said) == {check.code}, said
+    assert said[check.code][0] == ("warned" if check.advisory else "failed")
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=ids)
+def test_good_breaks_none(check):
+    assert against(check.good()) == {}
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=ids)
+def test_good_is_put_to_the_test(check):
+    outcomes = {finding.outcome for finding in run_checks(check.good(), [check])}
+    assert Outcome.PASSED in outcomes
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=ids)
+def test_findings_say_what_to_do(check):
+    for finding in run_checks(check.bad(), [check]):
+        if finding.outcome in BAD_OUTCOMES:
+            assert finding.message
+            assert finding.fix
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=ids)
+def test_check_is_a_document(check):
+    assert check.title.endswith(".")
+    positions = [check.document.find(f"\n{heading}:\n") for heading in HEADINGS]
+    assert all(position > 0 for position in positions), f"{check.code} lacks one of {HEADINGS}"
+    assert positions == sorted(positions)
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=ids)
+def test_names_are_as_agreed(check):
+    assert re.fullmatch(r"LW\d{3,4}", check.code)
+    assert re.fullmatch(r"[a-z][a-z-]+[a-z]", check.slug)
+    assert check.function.__module__.rsplit(".", 1)[1] == check.slug.replace("-", "_")
+    for code in check.requires:
+        assert check_by_code(code).code == code
