@@ -14,15 +14,15 @@ PLANTED = {
     "AttentionPooling": "LW301",
     "MaskedMean": "LW102",
     "WeightedFeatures": "LW101",
-    "ChangeSinceLastBatch": "LW301",
+    "ChangeSinceLastBatch": "LW901",
     "LossyProjection": "LW702",
-    "FixedBatchPosition": "LW202",
+    "FixedBatchPosition": "LW204",
     "Downsample": "LW201",
     "DropSingletons": "LW204",
     "TwoBranches": "LW104",
     "ForgetfulBuild": "LW103",
-    "SharedCache": "LW108",
-    "NumpyTanh": "LW102",
+    "SharedScale": "LW108",
+    "NumpyRectifier": "LW102",
     "BatchCentering": "LW301",
 }
 
@@ -172,25 +172,26 @@ class ForgetfulBuild(keras.layers.Layer):
         return self.dense(inputs) * self.scale
 
 
-class SharedCache(keras.layers.Layer):
-    """Keeps its weight in a class attribute, which all instances share."""
+class SharedScale(keras.layers.Layer):
+    """Keeps its weight in a class attribute, which all instances share: training one moves the others."""
 
-    kernels = {}  # noqa: RUF012 - this is the mistake
+    scales = {}  # noqa: RUF012 - this is the mistake
 
     def build(self, input_shape):
         size = input_shape[-1]
-        if size not in self.kernels:
-            self.kernels[size] = self.add_weight(shape=(size,), initializer="ones", name="kernel")
+        if size not in self.scales:
+            self.scales[size] = keras.Variable(np.ones(size, "float32"), name="scale")
+        self.scale = self.scales[size]
 
     def call(self, inputs):
-        return inputs * self.kernels[inputs.shape[-1]]
+        return inputs * self.scale
 
 
-class NumpyTanh(keras.layers.Layer):
+class NumpyRectifier(keras.layers.Layer):
     """Calls NumPy: no gradient, no compilation, and not this backend's tensor."""
 
     def call(self, inputs):
-        return np.tanh(inputs)
+        return np.maximum(np.asarray(inputs), 0.0)
 
 
 class BatchCentering(keras.layers.Layer):

@@ -1,9 +1,13 @@
-"""Classify spoken vowels from series of different lengths, and see what padding does without a mask.
+"""Name the speaker of a vowel from series of different lengths, and see what padding does to a network without masks.
 
-JapaneseVowels: 270 series to train on and 370 to test on, of nine speakers, 12 channels, 7 to 29 steps (Kudo, Toyama,
-Shimbo 1999). Two causal convolutions, an average over time, one dense layer. Run it with `python series_classifier.py`.
+JapaneseVowels (Kudo, Toyama and Shimbo 1999): nine speakers, 270 series to train on and 370 to test on, 12 channels,
+7 to 29 steps. The network is two causal convolutions, an average over time and a dense layer. Accuracy on series padded
+as in training does not tell a network that reads the padding from one that does not; other padding does.
+
+    KERAS_BACKEND=jax python examples/series_classifier.py
 """
 
+import math
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -15,7 +19,7 @@ from aeon.datasets import load_japanese_vowels
 from layerwright.layers import CausalConv1D, MaskedAverage
 
 Array = np.ndarray[Any, Any]
-FILTERS = 64
+SPEAKERS, FILTERS, BATCH = 9, 64, 32
 
 
 @cache
@@ -33,38 +37,61 @@ def load(split: str, padding_length: int | None = None, fill: float = 0.0) -> tu
 
 
 def build_model(masked: bool = True) -> keras.Model:
-    """Return the network. Without `masked` it is the same one of Keras's own layers, which see the padding."""
+    """Return the network. Without `masked` it is the same network of Keras's own layers, which see the padding."""
+    known, valid, _ = load("train")
+    normalise = keras.layers.Normalization()
+    normalise.adapt(known[valid])
     series, mask = keras.Input((None, 12), name="series"), keras.Input((None,), dtype="bool", name="mask")
+    hidden = normalise(series)
     if masked:
-        hidden = CausalConv1D(FILTERS)(series, mask=mask)  # from here the mask travels with the tensors
-        hidden = CausalConv1D(FILTERS)(hidden)
+        hidden = CausalConv1D(FILTERS)(hidden, mask=mask)  # from here on the mask travels with the tensors
+        hidden = CausalConv1D(FILTERS)(keras.layers.Dropout(0.2)(hidden))
         pooled = MaskedAverage()(hidden)
     else:
-        hidden = keras.layers.Conv1D(FILTERS, 3, padding="causal", activation="relu")(series)
+        hidden = keras.layers.Conv1D(FILTERS, 3, padding="causal", activation="relu")(hidden)
+        hidden = keras.layers.Dropout(0.2)(hidden)
         hidden = keras.layers.Conv1D(FILTERS, 3, padding="causal", activation="relu")(hidden)
         pooled = keras.layers.GlobalAveragePooling1D()(hidden)
-    return keras.Model({"series": series, "mask": mask}, keras.layers.Dense(9)(pooled))
+    scores = keras.layers.Dense(SPEAKERS)(keras.layers.Dropout(0.2)(pooled))
+    return keras.Model({"series": series, "mask": mask}, scores)
 
 
 def train(
-    masked: bool = True, epochs: int = 60, seed: int = 0, verbose: int = 0, callbacks: Sequence[keras.callbacks.Callback] = ()
+    masked: bool = True,
+    epochs: int = 40,
+    seed: int = 0,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    verbose: int = 0,
 ) -> keras.Model:
     """Return the network, trained from this seed."""
     keras.utils.set_random_seed(seed)
     model = build_model(masked)
     series, mask, speakers = load("train")
-    steps = epochs * -(-len(series) // 16)
+    steps = epochs * math.ceil(len(series) / BATCH)
     model.compile(
-        keras.optimizers.AdamW(keras.optimizers.schedules.CosineDecay(4e-3, steps)),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        keras.optimizers.AdamW(keras.optimizers.schedules.CosineDecay(6e-3, steps)),
+        keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1),
     )
+    wanted = keras.utils.to_categorical(speakers, SPEAKERS)
     inputs = {"series": series, "mask": mask}
-    model.fit(inputs, speakers, batch_size=16, epochs=epochs, verbose=verbose, callbacks=list(callbacks))
+    model.fit(inputs, wanted, batch_size=BATCH, epochs=epochs, callbacks=list(callbacks), verbose=verbose)
     return model
 
 
 def accuracy(model: keras.Model, split: str = "test", padding_length: int | None = None, fill: float = 0.0) -> float:
-    """Return the share of series whose speaker is recognised."""
+    """Return the share of the series of "train" or "test" whose speaker the network names, padded as `load` does."""
     series, mask, speakers = load(split, padding_length, fill)
     scores = model.predict({"series": series, "mask": mask}, batch_size=len(series), verbose=0)
     return float(np.mean(scores.argmax(axis=-1) == speakers))
+
+
+def main() -> None:
+    """Train both networks, and print their accuracies as padded in training and padded differently."""
+    print(f"{'test accuracy':<34}{'padded to 29 with 0':>20}{'to 290 with 50':>20}")
+    for masked, name in ((True, "CausalConv1D and MaskedAverage"), (False, "Conv1D and GlobalAveragePooling1D")):
+        model = train(masked)
+        print(f"{name:<34}{accuracy(model):>20.1%}{accuracy(model, padding_length=290, fill=50.0):>20.1%}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -28,7 +28,9 @@ def run() -> int:
     examples = _examples()
     backends = installed()
     if not backends:
-        raise UsageError("no backend is installed; install one: pip install 'layerwright[jax]' (or [tensorflow], [torch]).")
+        raise UsageError(
+            "no backend is installed; install one: pip install 'layerwright[jax]' (or [tensorflow], [torch])."
+        )
     caught = _show_mistakes(console, examples / "common_mistakes.py", backends)
     clean = _show_sound_layers(console, backends)
     trained = _train(console, examples / "series_classifier.py", backends)

@@ -61,8 +61,17 @@ class Arguments:
 
     def replace_arrays(self, arrays: Sequence[Array]) -> Self:
         """Return the same structure holding `arrays`, in the order of `arrays()`."""
+        import keras
+
         left = iter(arrays)
-        return self.map(lambda _: next(left))
+
+        def refill(tree: Any) -> Any:
+            return keras.tree.pack_sequence_as(tree, [next(left) for _ in keras.tree.flatten(tree)])
+
+        inputs = refill(self.inputs)
+        return replace(
+            self, inputs=inputs, call={**self.call, **{name: refill(self.call[name]) for name in self.tensors}}
+        )
 
     @property
     def batch(self) -> int:

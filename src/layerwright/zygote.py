@@ -71,22 +71,19 @@ Send = Callable[[tuple[Any, ...]], None]
 
 
 def main() -> None:
-    """Serve on the file descriptor, for the backend and with the memory limit that the command line names."""
-    descriptor, backend, memory_bytes = sys.argv[1:]
-    serve(Connection(int(descriptor)), backend, int(memory_bytes))
+    """Serve on the file descriptor and with the memory limit that the command line names."""
+    descriptor, memory_bytes = sys.argv[1:]
+    serve(Connection(int(descriptor)), int(memory_bytes))
 
 
-def serve(connection: Connection, backend: str, memory_bytes: int) -> None:
-    """Import Keras on `backend`, then answer requests until the connection closes.
+def serve(connection: Connection, memory_bytes: int) -> None:
+    """Import Keras on the backend that KERAS_BACKEND names, then answer requests until the connection closes.
 
     Says `("ready", version of Keras)` or `("failed", why)`. `("fork", task, log)` forks a child for the task, its
     output going to the file `log`, and answers with the child's process id, then with the handle of a pipe on which
     the child answers. `("reap", pid)` waits for a child's end and answers with its status.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
-    os.environ["KERAS_BACKEND"] = backend
     try:
         version = _warm_up()
     except BaseException as error:
@@ -110,7 +107,7 @@ def _warm_up() -> str:
     from layerwright import backends, checker, inference
 
     assert checker.__name__, inference.__name__  # imported here once, for every child
-    backends.current()
+    backends.current().preload()
     all_checks()
     return str(keras.__version__)
 

@@ -11,6 +11,10 @@ import jax.numpy as jnp
 NAME = "jax"
 
 
+def preload() -> None:
+    import jax.export  # an attribute of jax only once it is imported
+
+
 def is_native(value: Any) -> bool:
     return isinstance(value, jax.Array) or type(value).__module__.startswith("jax.experimental.sparse")
 

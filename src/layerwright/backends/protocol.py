@@ -10,6 +10,9 @@ class Backend(Protocol):
 
     NAME: str
 
+    def preload(self) -> None:
+        """Import what the functions below import when they are first called, computing nothing."""
+
     def is_native(self, value: Any) -> bool:
         """Whether `value` is a tensor of this backend."""
 

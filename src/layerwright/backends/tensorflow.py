@@ -10,6 +10,10 @@ import tensorflow as tf
 NAME = "tensorflow"
 
 
+def preload() -> None:
+    """Nothing: TensorFlow is imported whole."""
+
+
 def is_native(value: Any) -> bool:
     return isinstance(value, (tf.Tensor, tf.Variable, tf.SparseTensor, tf.RaggedTensor))
 

@@ -1,5 +1,7 @@
 """PyTorch: what Keras has no backend-neutral call for. `backends.protocol` documents the functions."""
 
+import contextlib
+import importlib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -7,6 +9,14 @@ from typing import Any
 import torch
 
 NAME = "torch"
+EXPORT_MODULES = ("networkx", "torch.utils._sympy.interp", "torch._export.non_strict_utils", "torch.export._trace")
+"""What the first `torch.export.export` would import: half a second, once in the parent rather than in each child."""
+
+
+def preload() -> None:
+    for name in EXPORT_MODULES:  # a later torch may lack one; then it is imported when it is needed
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
 
 
 def is_native(value: Any) -> bool:

@@ -20,13 +20,13 @@ from layerwright.layers._masks import check_mask_shape
     receptive_field=3,
 )
 @case(
-    init={"filters": 6, "kernel_size": 2, "dilation_rate": 3, "groups": 2, "activation": None, "use_bias": False},
+    init={"filters": 6, "kernel_size": 2, "dilation_rate": 3, "activation": None, "use_bias": False},
     inputs=(None, None, 4),
     causal=True,
     receptive_field=4,
 )
 @keras.saving.register_keras_serializable(package="layerwright")
-class CausalConv1D(keras.layers.Conv1D):  # type: ignore[misc]  # Keras has no types
+class CausalConv1D(keras.layers.Conv1D):
     """Convolve over time so that step t sees itself and earlier steps only, with masks and streaming.
 
         y[t] = φ(Σⱼ K[j] x[t - (k - 1 - j) d] + b),   j = 0 … k - 1
@@ -135,6 +135,7 @@ class CausalConv1D(keras.layers.Conv1D):  # type: ignore[misc]  # Keras has no t
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
         """Return the convolution of a whole series."""
+        inputs = ops.cast(inputs, self.compute_dtype)
         if mask is not None:
             mask = ops.convert_to_tensor(mask)
             check_mask_shape("CausalConv1D", mask, inputs, covers=(0, 1))

@@ -61,4 +61,4 @@ def _torch_module() -> dict[str, Any]:
         return {}
     import torch
 
-    return {"module": torch.nn.Linear(5, 3)}
+    return {"module": torch.nn.Linear(5, 3), "output_shape": (None, 3)}

@@ -10,8 +10,10 @@ COUNTS = InputSpec((None, 1), "int32", 0, 6)
 IMAGE = InputSpec((None, 8, 9, 3), "float32", 0.0, 1.0)
 BYTES = InputSpec((None, 8, 9, 3), "float32", 0.0, 255.0)
 KINKED: dict[str, Any] = {"smooth": False}
-RANDOM: dict[str, Any] = {"random": True, "smooth": False}
-MIXING = {"random": True, "smooth": False, "batch": "coupled-in-training"}
+UNBATCHED: dict[str, Any] = {"min_rank": 3}
+STEPPED = KINKED | UNBATCHED
+RANDOM: dict[str, Any] = {"random": True} | STEPPED
+MIXING = RANDOM | {"batch": "coupled-in-training"}
 UNIT: dict[str, Any] = {"value_range": (0, 1)}
 
 
@@ -46,16 +48,24 @@ def _number_rows() -> list[Row]:
 def _image_rows() -> list[Row]:
     tiles: dict[str, Any] = {"tile_grid_size": (2, 3)}
     return [
-        row("AutoContrast", BYTES, traits=KINKED),
-        row("CenterCrop", (None, None, None, 3), height=4, width=3, traits={"minimum": 4}),
-        row("CenterCrop", (None, 5, 6, 3), height=7, width=4),
-        row("ContrastLimitedAdaptiveHistogramEqualization", BYTES, traits=KINKED, **tiles),
-        row("Equalization", BYTES, traits=KINKED),
-        row("MaxNumBoundingBoxes", _boxes(), max_number=4, bounding_box_format="xyxy", traits=KINKED),
+        row("AutoContrast", BYTES, traits=STEPPED),
+        row("CenterCrop", (None, None, None, 3), height=4, width=3, traits=UNBATCHED | {"minimum": 4}),
+        row("CenterCrop", (None, 5, 6, 3), height=7, width=4, traits=UNBATCHED),
+        row("ContrastLimitedAdaptiveHistogramEqualization", BYTES, traits=STEPPED, **tiles),
+        row("Equalization", BYTES, traits=STEPPED),
+        row("MaxNumBoundingBoxes", _boxes(), max_number=4, bounding_box_format="xyxy", traits=STEPPED),
         row("Rescaling", (None, None, None, 3), scale=0.5, offset=-1.0),
-        row("Resizing", (None, None, None, 3), height=4, width=7),
-        row("Resizing", (None, 8, 9, 3), height=4, width=7, interpolation="nearest", crop_to_aspect_ratio=True),
-        row("Resizing", (None, 8, 9, 3), height=4, width=7, pad_to_aspect_ratio=True, antialias=True),
+        row("Resizing", (None, None, None, 3), height=4, width=7, traits=UNBATCHED),
+        row(
+            "Resizing",
+            (None, 8, 9, 3),
+            height=4,
+            width=7,
+            interpolation="nearest",
+            crop_to_aspect_ratio=True,
+            traits=UNBATCHED,
+        ),
+        row("Resizing", (None, 8, 9, 3), height=4, width=7, pad_to_aspect_ratio=True, antialias=True, traits=UNBATCHED),
     ]
 
 

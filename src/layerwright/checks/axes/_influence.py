@@ -10,6 +10,7 @@ from layerwright.checks.axes._subject import Call, caller
 from layerwright.core.finding import Finding, failed, not_probed, passed
 from layerwright.trial import Arguments, Array, Trial, leaves
 
+MOST_SLICES = 16
 UNREPEATABLE = "two calls with the same inputs, state and seeds differ, so a replaced input proves nothing"
 
 
@@ -27,8 +28,7 @@ def batch_influence(trial: Trial, training: bool) -> Array | None:
 def time_influence(trial: Trial) -> Array | str:
     """Return the (time, time) influence map in inference, or say why there is none.
 
-    Entry (i, j) is how much output step i moved, at most over two draws, when step j of the first call argument was
-    replaced in every sample.
+    Entry (i, j) is how much output step i moved when step j of the first call argument was replaced in every sample.
     """
     axis, inputs = trial.case.traits.time_axis, leaves(trial.usual.inputs)
     if inputs[0].ndim <= axis:
@@ -46,18 +46,27 @@ def time_influence(trial: Trial) -> Array | str:
         made = call(arguments)
         return [made[place] for place in timed if made[place].ndim == rank]
 
-    others = (trial.arguments(seed=seed) for seed in (1, 2))
-    maps = [influence_map(sequences, trial.usual, other, axis=axis, places=places) for other in others]
-    repeatable = [one for one in maps if one is not None]
-    return np.asarray(np.max(repeatable, axis=0)) if len(repeatable) == len(maps) else UNREPEATABLE
+    influence = influence_map(sequences, trial.usual, trial.arguments(seed=1), axis=axis, places=places)
+    return UNREPEATABLE if influence is None else influence
 
 
 def influence_map(call: Call, usual: Arguments, other: Arguments, *, axis: int, places: Sequence[int]) -> Array | None:
-    """Replace each slice along `axis` by the other draw's, in the arrays at `places`, and see which outputs move."""
+    """Replace slices along `axis` by the other draw's, in the arrays at `places`, and see which outputs move.
+
+    Of an axis longer than `MOST_SLICES` so many slices, evenly spread, are replaced; the columns of others are NaN.
+    None if equal calls give different outputs.
+    """
     base = call(usual)
     size = usual.arrays()[places[0]].shape[axis]
-    columns = [moves(base, call(replaced(usual, other, places, axis, index)), axis) for index in range(size)]
-    return None if moves(base, call(usual), axis).any() else np.stack(columns, axis=1)
+    influence = np.full((size, size), np.nan)
+    for index in spread(size):
+        influence[:, index] = moves(base, call(replaced(usual, other, places, axis, index)), axis)
+    return None if moves(base, call(usual), axis).any() else influence
+
+
+def spread(size: int) -> list[int]:
+    """Return all indices of an axis, or `MOST_SLICES` from its first to its last."""
+    return sorted({int(index) for index in np.linspace(0, size - 1, min(size, MOST_SLICES))})
 
 
 def replaced(usual: Arguments, other: Arguments, places: Sequence[int], axis: int, index: Any) -> Arguments:

@@ -74,6 +74,12 @@ def caller(trial: Trial, training: bool) -> Call:
     return call
 
 
+def larger(trial: Trial) -> int:
+    """Return a batch size larger than the usual one: 7 if that is, a size that other checks call and so compile too."""
+    usual = trial.usual.batch
+    return 7 if usual < 7 else 2 * usual
+
+
 def tolerance(trial: Trial) -> float:
     """Return how far outputs may differ, relative to their scale, for rounding alone where kernels differ."""
     return LOW_PRECISION.get(str(lively(trial).compute_dtype), 1e-5)

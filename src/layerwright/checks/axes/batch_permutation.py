@@ -10,7 +10,7 @@ from layerwright.core.finding import Finding, failed, not_probed, passed
 from layerwright.trial import Trial, largest_difference
 
 
-@check("LW304", "batch-permutation", requires=("LW301",), exempt={"batch": "coupled"})
+@check("LW304", "batch-permutation", requires=("LW301",), exempt={"batch": "coupled", "stateful": True})
 def batch_permutation(trial: Trial) -> Finding:
     """Samples in another order give the same outputs in that order, in inference.
 
@@ -27,7 +27,8 @@ def batch_permutation(trial: Trial) -> Finding:
         block in another way.
 
     Exempt when:
-        The layer declares `batch="coupled"`, or draws random numbers in inference, which belong to places.
+        The layer declares `batch="coupled"`, or `stateful`, as its state may be that of the samples before, or draws
+        random numbers in inference, which belong to places.
 
     References:
         Zaheer et al. 2017, "Deep Sets", arXiv:1703.06114, for equivariance to permutations.

@@ -25,10 +25,10 @@ def causality(trial: Trial) -> Finding:
         sequence and a bidirectional layer inside all let it in.
 
     How it is tested:
-        Each step of the first call argument is replaced in all samples at once by another draw, and the outputs are
-        compared bit by bit; every tensor in that argument that has as many steps is replaced with it. Context that
-        all steps may see belongs in a further call argument. A move within 1e-6 of the outputs' scale could be the
-        rounding of a sum that runs over later steps, as in a convolution by FFT: it is reported as not probed.
+        Each step (16 at most) of the first call argument is replaced in all samples at once by another draw, and the
+        outputs are compared bit by bit. Every tensor in that argument with as many steps is replaced along with it;
+        context that all steps may see belongs in a further call argument. A move within 1e-6 of the outputs' scale
+        could be the rounding of a sum that runs over later steps, as in a convolution by FFT: it is not probed.
 
     Exempt when:
         The layer does not declare `causal=True`.
@@ -40,7 +40,7 @@ def causality(trial: Trial) -> Finding:
     influence = time_influence(trial)
     if isinstance(influence, str):
         return not_probed(influence, "Give inputs and outputs the same number of steps, and `time_axis` where not 1.")
-    future = np.triu(influence, 1)
+    future = np.triu(np.where(np.isnan(influence), 0.0, influence), 1)
     leaks = who_sees_whom(future, "output step", "input step")
     if not leaks:
         return passed(influence_map=influence)

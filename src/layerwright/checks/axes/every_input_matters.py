@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from layerwright.checks.axes._influence import other_samples
+from layerwright.checks.axes._influence import other_samples, spread
 from layerwright.checks.axes._parts import Part, silent_parts
 from layerwright.checks.axes._subject import caller, lively
 from layerwright.core.case import Case, InputSpec
@@ -12,7 +12,6 @@ from layerwright.core.check import check
 from layerwright.core.finding import Finding, passed, warned
 from layerwright.trial import Array, Trial, leaves
 
-MOST_FEATURES = 16
 WHOLE = slice(None)
 
 
@@ -75,10 +74,7 @@ def _features(trial: Trial, place: int, array: Array) -> list[Part]:
     axis = _feature_axis(lively(trial), array)
     if axis is None or array.dtype.kind != "f" or outputs[0].ndim > array.ndim or _selects(trial, outputs):
         return []
-    size = array.shape[axis]
-    return [
-        (place, axis, int(index)) for index in np.unique(np.linspace(0, size - 1, min(size, MOST_FEATURES), dtype=int))
-    ]
+    return [(place, axis, index) for index in spread(array.shape[axis])]
 
 
 def _feature_axis(layer: Any, array: Array) -> int | None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from layerwright.checks.axes._influence import batch_influence
-from layerwright.checks.axes._subject import caller
+from layerwright.checks.axes._subject import caller, larger
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError
@@ -27,7 +27,7 @@ def first_axis_is_batch(trial: Trial) -> Finding:
         happen to agree nothing complains.
 
     How it is tested:
-        Shapes are compared on the usual batch and on one twice as large. Then each sample is replaced in turn: where
+        Shapes are compared on the usual batch and on a larger one. Then each sample is replaced in turn: where
         the rows that move are the samples in another order, axis 0 is out of order.
 
     Exempt when:
@@ -55,10 +55,10 @@ def first_axis_is_batch(trial: Trial) -> Finding:
 
 
 def _two_sizes(trial: Trial) -> Iterator[tuple[int, list[Array]]]:
-    call, usual = caller(trial, False), trial.usual.batch
-    yield usual, call(trial.usual)
+    call = caller(trial, False)
+    yield trial.usual.batch, call(trial.usual)
     try:
-        yield 2 * usual, call(trial.arguments(2 * usual))
+        yield larger(trial), call(trial.arguments(larger(trial)))
     except LayerError:
         return  # LW303 batch-size-is-free reports a layer that refuses another size
 

@@ -25,10 +25,10 @@ def receptive_field(trial: Trial) -> Finding:
         throw away at its start. It grows with every kernel and dilation, and is easily computed wrongly.
 
     How it is tested:
-        Each input step is replaced in all samples at once, by two other draws. Near the ends an output step sees less,
-        so the most over all steps counts, and a move within 1e-6 of the largest does not. With a `receptive_field`
-        declared, the layer should see that many steps, taken as the span from first to last or, where a dilated
-        kernel skips steps, as their number. With none declared, what was found is reported.
+        Each input step (16 at most) is replaced in all samples at once by another draw. How far back and ahead of it
+        outputs move, at most over all steps, is the reach; a move within 1e-6 of the largest does not count. With a
+        `receptive_field` declared, the layer should see that many steps, taken as the span from first to last or,
+        where a dilated kernel skips steps, as their number. With none declared, what was found is reported.
 
     Exempt when:
         Inputs are not sequences, or no output has as many steps as they have. Nothing can be said of a declared field
@@ -46,8 +46,11 @@ def receptive_field(trial: Trial) -> Finding:
     if isinstance(influence, str):
         return skipped(influence) if declared is None else not_probed(influence)
     seen = influence > VISIBLE * influence[np.isfinite(influence)].max(initial=0.0)
-    steps, span, number = len(seen), _span(seen), int(seen.sum(axis=1).max(initial=0))
-    found = f"output step t sees {_reach(seen)} of inputs"
+    steps, number = len(seen), int(seen.sum(axis=0).max(initial=0))
+    outputs, inputs = np.nonzero(seen)
+    back, ahead = int((outputs - inputs).max(initial=0)), int((inputs - outputs).max(initial=0))
+    span = min(back + ahead + 1, steps) if number else 0
+    found = f"output step t sees {_reach(seen, back, ahead)} of inputs"
     evidence: dict[str, Any] = {"influence_map": influence, "span": span, "number": number}
     if declared is None:
         return passed(found, **evidence)
@@ -66,18 +69,12 @@ def receptive_field(trial: Trial) -> Finding:
     )
 
 
-def _span(seen: Array) -> int:
-    """Return the most steps from the first to the last that one output step sees."""
-    return max((int(places[-1] - places[0]) + 1 for places in map(np.flatnonzero, seen) if len(places)), default=0)
-
-
-def _reach(seen: Array) -> str:
+def _reach(seen: Array, back: int, ahead: int) -> str:
     """Say in words which steps output step t sees."""
-    outputs, inputs = np.nonzero(seen)
-    if not len(outputs):
+    steps = len(seen)
+    if not seen.any():
         return "no step"
-    steps, back, ahead = len(seen), int((outputs - inputs).max()), int((inputs - outputs).max())
-    if seen.all():
+    if seen[:, seen.any(axis=0)].all() and back == ahead == steps - 1:
         return f"all {steps} steps"
     if (back, ahead) == (steps - 1, 0):
         return "steps 0…t"

@@ -27,7 +27,7 @@ def weight_paths_are_unique(trial: Trial) -> Finding:
         Never.
 
     References:
-        keras.io/api/models/model_saving_apis, `Model.get_state_tree`; keras.io/api/layers/base_layer, `add_weight`.
+        keras.io/api/layers/base_layer, `add_weight`; the Keras API, `Model.get_state_tree`.
     """
     layer = trial.built()
     counts = Counter(variable.path for variable in layer.variables)

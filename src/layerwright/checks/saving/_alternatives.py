@@ -64,7 +64,7 @@ def alternatives(name: str, value: Any, annotation: Any = None, document: str = 
         annotation: Its type annotation, if it has one.
         document: The docstring that describes it.
     """
-    if SIDE_EFFECTS.fullmatch(name.lower()):
+    if SIDE_EFFECTS.fullmatch(name):
         return []
     candidates = [*_annotated(annotation), *_candidates(name, value, document)]
     different: list[Any] = []

@@ -17,20 +17,21 @@ def build(trial: Trial, layer: Any) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            trial.symbolic_call(layer, free=False)
+            trial.symbolic_call(layer, batch=trial.batch, free=False)
         except LayerError:
             trial.call(layer, trial.usual)
     return layer
 
 
 def functional(trial: Trial, layer: Any) -> Any:
-    """Return a functional model that calls the layer once, with one `keras.Input` for each tensor of the case."""
+    """Return a functional model that calls the layer once, with one `keras.Input` for each tensor of the case.
+
+    Every size is given, that of the batch too: whether sizes may be unknown is not what files and copies are about.
+    """
     import keras
 
     symbols = [
-        keras.Input(
-            batch_shape=(None, *array.shape[1:]), dtype="string" if array.dtype.kind in "USO" else array.dtype.name
-        )
+        keras.Input(batch_shape=array.shape, dtype="string" if array.dtype.kind in "USO" else array.dtype.name)
         for array in trial.usual.arrays()
     ]
     given = trial.usual.replace_arrays(symbols)
@@ -78,14 +79,12 @@ def move_weights(layer: Any) -> None:
             part.load_own_variables({key: keras.ops.convert_to_numpy(value) for key, value in store.items()})
 
 
-def computes_otherwise(trial: Trial, before: Any, after: Any, *, model: bool) -> str:
+def computes_otherwise(trial: Trial, before: Any, outputs: Any, after: Any, *, model: bool) -> str:
     """Say by how much `after`, a layer or a model around one, computes something else than the layer `before`.
 
-    Empty if it does not, and where `before` does not even repeat itself.
+    Empty if it does not, and where `before`, which gave `outputs`, does not even repeat itself.
     """
-    arguments = feed(trial) if model else trial.usual
-    outputs = trial.call(before, trial.usual)
-    difference = largest_difference(outputs, trial.call(after, arguments))
+    difference = largest_difference(outputs, trial.call(after, feed(trial) if model else trial.usual))
     if difference <= TOLERANCE or not repeats(trial, before, trial.usual, outputs, training=None):
         return ""
     return f"the outputs differ by {difference:.3g}"

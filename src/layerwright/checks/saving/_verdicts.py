@@ -5,11 +5,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
+from layerwright.checks.saving._alternatives import SIDE_EFFECTS
 from layerwright.checks.saving._config import Config, brief, canonical, changes, config_of, copied, file_config, revive
 from layerwright.checks.saving._model import TOLERANCE, build, repeats
 from layerwright.checks.saving._variants import Argument, difference, observe, variables, variant
 from layerwright.core.errors import LayerError
 from layerwright.trial import Trial, copy_weights, largest_difference
+
+MOST_ALONE = 3
+"""How many values are tried one by one where the layer accepts no more of them together."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,8 @@ class Basis:
 def judge(basis: Basis, argument: Argument) -> Verdict:
     """Give an argument other values until one shows whether the config keeps it."""
     if not argument.others:
-        return Verdict("unvaried", "no other value known")
+        left_alone = "its name suggests files or output" if SIDE_EFFECTS.fullmatch(argument.name) else ""
+        return Verdict("unvaried", left_alone or "no other value known")
     accepted = False
     for value in argument.others:
         try:
@@ -86,31 +91,32 @@ def rebuilt_otherwise(basis: Basis, values: Mapping[str, Any]) -> Iterator[str]:
             together[name] = value
         except LayerError:
             aside[name] = value
-    yield from _compared(basis, together, splits=2)
+    yield from _compared(basis, together)
     if aside and together:
         yield from rebuilt_otherwise(basis, aside)
 
 
-def _compared(basis: Basis, values: Mapping[str, Any], *, splits: int) -> Iterator[str]:
-    """Compare variant and rebuilt variant; where it cannot be called, try each half of the values alone."""
+def _compared(basis: Basis, values: Mapping[str, Any]) -> Iterator[str]:
+    """Compare a variant and its rebuilt self; where it cannot be called, give it fewer of the values."""
     trial = basis.trial
+    alone = [{name: value} for name, value in values.items()] if len(values) > 1 else []
     try:
         varied = build(trial, basis.variant(values))
         outputs = {training: trial.call(varied, trial.usual, training=training) for training in (False, True)}
     except LayerError:
-        if splits and len(values) > 1:
-            for half in _halves(values):
-                yield from _compared(basis, half, splits=splits - 1)
+        others = {name: value for name, value in values.items() if not _is_size(name, value)}
+        for fewer in [others] if 0 < len(others) < len(values) else alone[:MOST_ALONE]:
+            yield from _compared(basis, fewer)
         return
     wrong = _computes_otherwise(trial, varied, outputs)
-    if not wrong:
-        return
-    named = (
-        [words for half in _halves(values) for words in _compared(basis, half, splits=splits)]
-        if len(values) > 1
-        else []
-    )
-    yield from named or [f"with {', '.join(f'{name}={brief(value)}' for name, value in values.items())}, {wrong}"]
+    if wrong:
+        named = [words for value in alone for words in _compared(basis, value)]
+        yield from named or [f"with {', '.join(f'{name}={brief(value)}' for name, value in values.items())}, {wrong}"]
+
+
+def _is_size(name: str, value: Any) -> bool:
+    """Whether a value may decide which inputs a layer accepts."""
+    return (isinstance(value, (int, list, tuple)) and not isinstance(value, bool)) or name == "data_format"
 
 
 def _forgotten(trial: Trial, varied: Any, config: Config) -> str:
@@ -136,13 +142,6 @@ def _computes_otherwise(trial: Trial, varied: Any, outputs: Mapping[bool, Any]) 
     except LayerError as error:
         return str(error)
     return ""
-
-
-def _halves(changed: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    names = list(changed)
-    middle = len(names) // 2
-    yield {name: changed[name] for name in names[:middle]}
-    yield {name: changed[name] for name in names[middle:]}
 
 
 def _alike(first: Any, second: Any) -> bool:

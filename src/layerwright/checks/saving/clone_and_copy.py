@@ -30,7 +30,7 @@ COPIES: dict[str, Callable[[Any], Any]] = {
 }
 
 
-@check("LW708", "clone-and-copy", requires=("LW706",))
+@check("LW708", "clone-and-copy", requires=("LW706", "LW103", "LW108"))
 def clone_and_copy(trial: Trial) -> Finding:
     """`clone_model`, `copy.deepcopy` and pickle give a layer of the same config that computes the same.
 
@@ -61,20 +61,24 @@ def clone_and_copy(trial: Trial) -> Finding:
     layer = trial.construct()
     model = functional(trial, layer)
     move_weights(layer)
+    outputs = trial.call(layer, trial.usual)
     remarks: list[str] = []
     ways = COPIES if _importable(type(layer)) else {"copy.deepcopy()": copy.deepcopy}
     with keras.saving.custom_object_scope(custom_objects(trial, layer)):
-        lost = [_cloned(trial, layer, model, remarks), *(_copied(trial, layer, way, remarks) for way in ways)]
+        lost = [
+            _cloned(trial, layer, outputs, model, remarks),
+            *(_copied(trial, layer, outputs, way, remarks) for way in ways),
+        ]
     if any(lost):
         return failed(
             "; ".join(filter(None, lost)),
             "Leave copying to Keras, which does it by get_config() and the weights: override neither __deepcopy__ nor "
             "__reduce__ to do less, and let build() create all state.",
         )
-    return passed("; ".join(remarks), BUILD_FIX if remarks else "", tried=["clone_model()", *ways])
+    return passed("; ".join(dict.fromkeys(remarks)), BUILD_FIX if remarks else "", tried=["clone_model()", *ways])
 
 
-def _cloned(trial: Trial, layer: Any, model: Any, remarks: list[str]) -> str:
+def _cloned(trial: Trial, layer: Any, outputs: Any, model: Any, remarks: list[str]) -> str:
     """Say what is wrong with the clone of a model; empty if nothing is."""
     import keras
 
@@ -87,11 +91,11 @@ def _cloned(trial: Trial, layer: Any, model: Any, remarks: list[str]) -> str:
         remarks.append("clone_model() refuses a layer that holds a Python lambda")
         return ""
     copy_weights(model, clone)
-    wrong = computes_otherwise(trial, layer, clone, model=True)
+    wrong = computes_otherwise(trial, layer, outputs, clone, model=True)
     return f"clone_model() and a copy of all weights: {wrong}" if wrong else ""
 
 
-def _copied(trial: Trial, layer: Any, way: str, remarks: list[str]) -> str:
+def _copied(trial: Trial, layer: Any, outputs: Any, way: str, remarks: list[str]) -> str:
     """Say what is wrong with a copy of a layer; empty if nothing is."""
     try:
         with blaming(f"{way} of the built layer"):
@@ -99,11 +103,13 @@ def _copied(trial: Trial, layer: Any, way: str, remarks: list[str]) -> str:
     except LayerError as error:
         if not _builds_late(layer):
             return str(error)
-        remarks.append(f"{way} of the built layer raises, since no build() of its own builds its inner layers")
+        remarks.append("once built, the layer cannot be copied alone: it has inner layers and no build() of its own")
         return ""
+    if twin is layer or {id(weight) for weight in layer.weights} & {id(weight) for weight in twin.weights}:
+        return f"{way} shares weights with the layer it was made of"
     align_seeds(layer, twin)
     wrong = changes(config_of(layer), config_of(twin)) or lost_weights(layer, twin)
-    wrong = wrong or computes_otherwise(trial, layer, twin, model=False)
+    wrong = wrong or computes_otherwise(trial, layer, outputs, twin, model=False)
     return f"{way}: {wrong}" if wrong else ""
 
 

@@ -57,6 +57,7 @@ def model_file(trial: Trial) -> Finding:
     layer = trial.construct()
     model = functional(trial, layer)
     move_weights(layer)
+    outputs = trial.call(layer, trial.usual)
     known = custom_objects(trial, layer)
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder, "model.keras"))
@@ -71,7 +72,7 @@ def model_file(trial: Trial) -> Finding:
         except LayerError as error:
             return failed(str(error), FIX, custom_objects=needed)
     align_seeds(model, loaded)
-    lost = lost_weights(model, loaded) or computes_otherwise(trial, layer, loaded, model=True)
+    lost = lost_weights(model, loaded) or computes_otherwise(trial, layer, outputs, loaded, model=True)
     if lost:
         return failed(f"after saving and loading a .keras file, {lost}", FIX, custom_objects=needed)
     return _remark(needed, lambdas)

@@ -16,6 +16,10 @@ FIX = (
     "Create every weight in build() with add_weight(); where save_own_variables() and load_own_variables() are "
     "overridden, let them write and read the same entries, one for each weight."
 )
+STATE_FIX = (
+    "Keep all that the outputs depend on in weights, arrays drawn at random too: add_weight(trainable=False), or draw "
+    "them from a seed that the constructor takes."
+)
 
 
 @check("LW707", "weights-file", requires=("LW201", "LW104"))
@@ -46,6 +50,7 @@ def weights_file(trial: Trial) -> Finding:
     layer = trial.construct()
     model = functional(trial, layer)
     move_weights(layer)
+    outputs = trial.call(layer, trial.usual)
     keras.utils.set_random_seed(trial.seed + OWN_SEED)
     with blaming("constructing it"):
         fresh = trial.case.construct()
@@ -57,9 +62,12 @@ def weights_file(trial: Trial) -> Finding:
         with blaming("loading its .weights.h5 file into a new instance"):
             other.load_weights(path)
     align_seeds(layer, fresh)
-    lost = lost_weights(layer, fresh) or computes_otherwise(trial, layer, other, model=True)
+    lost = lost_weights(layer, fresh)
     if lost:
         return failed(f"after loading the .weights.h5 file into a new instance, {lost}", FIX)
+    wrong = computes_otherwise(trial, layer, outputs, other, model=True)
+    if wrong:
+        return failed(f"with the weights of the .weights.h5 file, {wrong}, expected 0", STATE_FIX)
     unread = list(_unread(layer, fresh))
     if unread:
         return passed(

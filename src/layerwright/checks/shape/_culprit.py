@@ -1,45 +1,56 @@
-"""Whose code an exception, or a moment of a trace, comes from: the layer's own, Keras's or the framework's."""
+"""Whose code an exception, or a moment of a trace, comes from: the layer's own, or that of Keras or a framework."""
 
 import os
-import sys
-import sysconfig
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import Any, Literal
+from types import FrameType, FunctionType
+from typing import Any
 
-FRAMEWORKS = ("tensorflow", "jax", "jaxlib", "torch", "numpy", "optree", "absl")
-
-Owner = Literal["layer", "keras", "framework"]
-
-
-def caused_by_layer(frames: Sequence[FrameType], layer: Any) -> bool:
-    """Whether the layer's own code is the last to have run before frameworks took over."""
-    owners = [owner(frame) for frame in _within(layer, frames)]
-    return next((one for one in reversed(owners) if one != "framework"), "keras") == "layer"
+CALLS_BACK = ("ops", "backend")
+"""Folders of Keras whose functions run a function of the layer's on tensors of their own making."""
 
 
-def raised_by_layer(error: BaseException, layer: Any) -> bool:
-    """Whether the layer's own code, or a framework function that it called directly, raised the exception."""
-    return caused_by_layer(_frames(error), layer)
+def frames_of(error: BaseException, layer: Any) -> list[FrameType]:
+    """Return the frames of an exception's traceback, outermost first, from the layer's own `call` on."""
+    frames, trace = [], error.__traceback__
+    while trace is not None:
+        frames.append(trace.tb_frame)
+        trace = trace.tb_next
+    return within(frames, layer)
 
 
-def keras_function(error: BaseException, layer: Any) -> str:
+def within(frames: Sequence[FrameType], layer: Any) -> list[FrameType]:
+    """Return the frames from the layer's own `call` on."""
+    calls = [frame.f_code.co_name == "call" and frame.f_locals.get("self") is layer for frame in frames]
+    return list(frames[calls.index(True) :]) if True in calls else []
+
+
+def asked_by_layer(frames: Sequence[FrameType], layer: Any) -> bool:
+    """Whether the layer's own code called what the last frames run, with no function of Keras in between."""
+    own, keras_root = _own_files(layer), _keras_root()
+    for frame in reversed(frames):
+        if _file(frame).startswith(keras_root):
+            return False
+        if _is_own(frame, own):
+            return True
+    return False
+
+
+def called_back(frames: Sequence[FrameType], layer: Any) -> bool:
+    """Whether the layer's own code was last run by a function of Keras that maps or scans with it."""
+    own, keras_root = _own_files(layer), _keras_root()
+    files = [_file(frame) for frame in frames]
+    last = max((place for place, frame in enumerate(frames) if _is_own(frame, own)), default=0)
+    inner = [file.removeprefix(keras_root).split(os.sep) for file in files[:last] if file.startswith(keras_root)]
+    return any(set(CALLS_BACK) & set(parts[:2]) for parts in inner)
+
+
+def keras_function(frames: Sequence[FrameType], layer: Any) -> str:
     """Return the name of the Keras function that the layer's own code called last; empty if it called none."""
-    frames = _within(layer, _frames(error))
-    own = [place for place, frame in enumerate(frames) if owner(frame) == "layer"]
-    called = frames[own[-1] + 1 :] if own else []
-    return next((frame.f_code.co_name for frame in called if owner(frame) == "keras"), "")
-
-
-def owner(frame: FrameType) -> Owner:
-    """Return whose code a frame runs."""
-    path = frame.f_code.co_filename
-    if _inside(path, _root("keras")):
-        return "keras"
-    standard = path.startswith((sysconfig.get_path("stdlib"), "<frozen")) and "-packages" not in path
-    return "framework" if standard or any(_inside(path, _root(name)) for name in FRAMEWORKS) else "layer"
+    own, keras_root = _own_files(layer), _keras_root()
+    last = max((place for place, frame in enumerate(frames) if _is_own(frame, own)), default=len(frames))
+    return next((frame.f_code.co_name for frame in frames[last + 1 :] if _file(frame).startswith(keras_root)), "")
 
 
 @contextmanager
@@ -56,24 +67,9 @@ def whole_tracebacks() -> Iterator[None]:
             keras.config.enable_traceback_filtering()
 
 
-def _within(layer: Any, frames: Sequence[FrameType]) -> list[FrameType]:
-    """Return the frames from the layer's own `call` on."""
-    calls = [frame.f_code.co_name == "call" and frame.f_locals.get("self") is layer for frame in frames]
-    return list(frames[calls.index(True) :]) if True in calls else []
-
-
-def _frames(error: BaseException) -> list[FrameType]:
-    frames, trace = [], error.__traceback__
-    while trace is not None:
-        frames.append(trace.tb_frame)
-        trace = trace.tb_next
-    return frames
-
-
-def _root(package: str) -> str:
-    module = sys.modules.get(package)
-    return str(Path(module.__file__).parent) if module is not None and module.__file__ else ""
-
-
-def _inside(path: str, root: str) -> bool:
-    return bool(root) and path.startswith(root + os.sep)
+def _own_files(layer: Any) -> set[str]:
+    """Return the files that define the layer's class and those of its bases that are not Keras's."""
+    methods = [value for base in type(layer).__mro__ for value in vars(base).values() if type(value) is FunctionType]
+    files = {method.__code__.co_filename for method in methods}
+    libraries = (_keras_root(), *_framework_roots())
+    return {file for file in files if not file.startswith(libraries)}

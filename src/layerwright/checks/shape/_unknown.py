@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from layerwright.checks.axes._subject import lively
 from layerwright.checks.shape._culprit import caused_by_layer, raised_by_layer, whole_tracebacks
 from layerwright.trial import Array, Trial, leaves
 
@@ -26,30 +27,30 @@ class Refusal(Exception):  # noqa: N818 - an answer, carried by an exception
         self.own = own
 
 
-def traced(trial: Trial, free_axes: FreeAxes) -> tuple[list[Array], list[Array]]:
-    """Trace a new layer with the sizes of `free_axes` unknown and run that on the usual arguments.
-
-    Returns:
-        The outputs of the layer called eagerly, and those of the traced program.
+def traced(trial: Trial, free_axes: FreeAxes) -> list[Array]:
+    """Trace the layer with the sizes of `free_axes` unknown, run that on the usual arguments, return its outputs.
 
     Raises:
         Refusal: If tracing fails.
     """
     import keras
 
-    layer, arguments = trial.construct(), trial.usual
-    eager = leaves(trial.call(layer, arguments, training=False))
-    function = trial.function(layer, arguments, training=False)
+    layer, arguments = lively(trial), trial.usual
+    flat = trial.function(layer, arguments, training=False)
+
+    def pure(*tensors: Any) -> list[Any]:
+        with keras.StatelessScope():
+            return leaves(flat(*tensors))
+
     watch = _FixedSizes(layer) if trial.backend.NAME == "torch" else nullcontext()
     try:
         with warnings.catch_warnings(), trial.backend.inference(), whole_tracebacks(), watch as fixed:
             warnings.simplefilter("ignore")
-            outputs = trial.backend.call_with_free_axes(function, arguments.arrays(), free_axes)
+            outputs = trial.backend.call_with_free_axes(pure, arguments.arrays(), free_axes)
     except Exception as error:  # a layer may raise anything under a trace: that is what is asked here
         own = fixed.own if isinstance(fixed, _FixedSizes) else raised_by_layer(error, layer)
         raise Refusal(error, own) from error
-    tensors = [leaf for leaf in keras.tree.flatten(outputs) if leaf is not None]
-    return eager, [np.asarray(keras.ops.convert_to_numpy(tensor)) for tensor in tensors]
+    return [np.asarray(keras.ops.convert_to_numpy(tensor)) for tensor in outputs]
 
 
 class _FixedSizes(logging.Handler):

@@ -2,18 +2,19 @@
 
 from collections.abc import Callable, Iterator
 
-from layerwright.checks.axes._subject import LOW_PRECISION, Call, caller, draws_in_inference
+from layerwright.checks.axes._subject import LOW_PRECISION, caller, draws_in_inference, lively
+from layerwright.checks.shape._calling import Call, calling, calling_new
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError, quote
 from layerwright.core.finding import Finding, Outcome, failed, not_probed, passed, skipped
-from layerwright.trial import Arguments, Array, Trial, largest_difference, leaves
+from layerwright.trial import Arguments, Array, Trial, largest_difference
 
 FIX = (
     "Name axes by their place, never find them by their size, and give operands the same rank before they meet: "
     "mask[:, :, None] * x, so that no axis can pass for another."
 )
-MOST_SAMPLES, MOST_SIZES = 32, 3
+MOST_SAMPLES, MOST_SIZES, MOST_CUBED = 32, 2, 8
 Run = Callable[[int], "list[Array] | LayerError"]
 
 
@@ -30,10 +31,10 @@ def coincident_sizes(trial: Trial) -> Finding:
         it broadcasts along the wrong axes in silence. So does a bias, a weight or an axis looked up by its size.
 
     How it is tested:
-        The usual samples are called in batches of each size that another axis has, up to 32. A new layer is called on
-        inputs whose axes are all of size 4, in batches of 4 and 5, if it can be. Rows are compared to rounding. Where
-        they differ, batches of two sizes that coincide with nothing are compared as well: if those differ too, the
-        size of the batch matters in itself, which is for LW303 batch-size-is-free to say.
+        The same samples are called in the usual batch and in ones as large as the features and as the next axis. If
+        it can be, a new layer is called on inputs whose axes are all as large as the features, in a batch of as many
+        and of one more. Rows are compared to rounding. Where they differ, two batches that coincide with nothing are
+        compared as well: if those differ too, the size of the batch matters in itself, for LW303 to say.
 
     Exempt when:
         The layer declares `batch="coupled"` or `fixed_shape`.
@@ -49,33 +50,35 @@ def coincident_sizes(trial: Trial) -> Finding:
 
 
 def _own_shapes(trial: Trial) -> Iterator[Finding]:
-    """Compare the case's own shapes: the batch as large as another axis, and not."""
-    taken = {size for spec in trial.case.specs() for size in spec.concrete(0)[1:]}
+    """Compare the case's own shapes, in a batch as large as another axis with the usual batch."""
+    shapes = [spec.concrete(0)[1:] for spec in trial.case.specs()]
+    taken = {size for shape in shapes for size in shape}
+    features_first = dict.fromkeys(size for shape in shapes for size in (shape[-1:] + shape[:-1]))
+    sizes = [size for size in features_first if 1 < size <= MOST_SAMPLES][:MOST_SIZES]
     usual = trial.usual.batch
     control = next(size for size in range(2 * usual, 4 * usual + MOST_SAMPLES) if size not in taken)
-    sizes = sorted(size for size in taken if 1 < size <= MOST_SAMPLES)
     everyone = trial.arguments(max([control, *sizes]))
     try:
-        call: Call = caller(trial, False)
+        at_usual, elsewhere = caller(trial, False), calling(trial, lively(trial), everyone)
     except LayerError:  # at the usual sizes it raises; it may not where sizes coincide
-        call = _new(trial)
-    for size in sizes[:MOST_SIZES]:
+        at_usual = elsewhere = calling_new(trial)
+
+    def call(arguments: Arguments) -> list[Array]:
+        return at_usual(arguments) if arguments.batch == usual else elsewhere(arguments)
+
+    for size in sizes:
         yield from _judge(trial, _over(call, everyone), (size, usual, control))
 
 
 def _cube(trial: Trial) -> Iterator[Finding]:
-    """Compare inputs whose axes all have one size: the batch of that size too, and larger."""
-    specs = list(trial.case.specs())
-    if len(specs) == 1 and len(specs[0].shape) < 3:
+    """Compare inputs whose axes all have one size, in a batch of that size with larger ones."""
+    shapes = [spec.concrete(0) for spec in trial.case.specs()]
+    if len(shapes) == 1 and len(shapes[0]) < 3:
         return
-    size = max(4, trial.case.traits.minimum)
+    features = shapes[0][-1]  # as many as usual, so that what was made for so many still fits
+    size = max(features if 1 < features <= MOST_CUBED else 4, trial.case.traits.minimum)
     everyone = trial.arguments_of(lambda spec: (size + 2, *[size] * (len(spec.shape) - 1)))
-    yield from _judge(trial, _over(_new(trial), everyone), (size, size + 1, size + 2))
-
-
-def _new(trial: Trial) -> Call:
-    """Return a new layer for every call, as a function from arguments to output arrays."""
-    return lambda arguments: leaves(trial.call(trial.construct(), arguments, training=False))
+    yield from _judge(trial, _over(calling_new(trial), everyone), (size, size + 1, size + 2))
 
 
 def _over(call: Call, everyone: Arguments) -> Run:
@@ -136,17 +139,17 @@ def bad() -> Case:
 
     class SoftmaxOverColours(keras.layers.Layer):
         def call(self, inputs):
-            axis = tuple(inputs.shape).index(5)
+            axis = tuple(inputs.shape).index(3)
             return keras.ops.softmax(inputs, axis=axis)
 
-    return Case(SoftmaxOverColours, inputs=(None, 6, 5))
+    return Case(SoftmaxOverColours, inputs=(None, 6, 5, 3))
 
 
 def good() -> Case:
     import keras
 
-    class SoftmaxOverFeatures(keras.layers.Layer):
+    class SoftmaxOverColours(keras.layers.Layer):
         def call(self, inputs):
-            return keras.ops.softmax(inputs, axis=2)
+            return keras.ops.softmax(inputs, axis=-1)
 
-    return Case(SoftmaxOverFeatures, inputs=(None, 6, 5))
+    return Case(SoftmaxOverColours, inputs=(None, 6, 5, 3))

@@ -1,6 +1,6 @@
 """LW202."""
 
-from layerwright.checks.axes._subject import draws_in_inference, tolerance
+from layerwright.checks.axes._subject import caller, draws_in_inference, tolerance
 from layerwright.checks.shape._unknown import FreeAxes, Refusal, traced
 from layerwright.core.case import Case
 from layerwright.core.check import check
@@ -67,7 +67,7 @@ def dynamic_dimensions(trial: Trial) -> Finding:
 
 
 def _compared(trial: Trial, axes: FreeAxes) -> Finding:
-    eager, outputs = traced(trial, axes)
+    outputs, eager = traced(trial, axes), caller(trial, False)(trial.usual)
     difference, allowed = largest_difference(eager, outputs), tolerance(trial)
     if difference <= allowed:
         return passed(difference=difference)
@@ -82,13 +82,13 @@ def _compared(trial: Trial, axes: FreeAxes) -> Finding:
 
 def _refused(trial: Trial, axes: FreeAxes, refusal: Refusal) -> Finding:
     said = f"tracing with {_named(axes)} unknown raised {quote(refusal.error)}"
+    if not refusal.own and trial.backend.NAME != "tensorflow":
+        return not_probed(f"{said}, in a function of Keras or {trial.backend.NAME}, not in the layer's own code")
     try:
         traced(trial, [[] for _ in axes])
     except Refusal as known:
         return not_probed(f"the layer cannot be traced even with every size known: {quote(known.error)}")
-    if refusal.own or trial.backend.NAME == "tensorflow":
-        return failed(f"{said}; with every size known tracing succeeds", FIX)
-    return not_probed(f"{said}, in a function of Keras or {trial.backend.NAME}, not in the layer's own code")
+    return failed(f"{said}; with every size known tracing succeeds", FIX)
 
 
 def _named(free_axes: FreeAxes) -> str:

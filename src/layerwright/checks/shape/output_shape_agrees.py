@@ -1,12 +1,14 @@
 """LW203."""
 
+import contextlib
 import copy
 import inspect
 from collections.abc import Iterator
 from operator import index
 from typing import Any
 
-from layerwright.checks.shape._shapes import Shape, agrees, overrides, specs
+from layerwright.checks.axes._subject import lively
+from layerwright.checks.shape._shapes import Shape, agrees, overrides, specs, specs_at
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError, quote
@@ -38,7 +40,7 @@ def output_shape_agrees(trial: Trial) -> Finding:
     References:
         keras.io/api/layers/base_layer, "compute_output_shape method".
     """
-    layer = trial.built()
+    layer = lively(trial)
     if not overrides(layer, "compute_output_shape"):
         return skipped("the layer does not define compute_output_shape")
     for batch, wanted in _wanted(trial, layer):
@@ -53,11 +55,9 @@ def output_shape_agrees(trial: Trial) -> Finding:
 
 def _wanted(trial: Trial, layer: Any) -> Iterator[tuple[int | None, list[Shape]]]:
     """Yield the shapes that the layer gives: symbolically for an unknown batch size, eagerly for the usual one."""
-    try:
+    with contextlib.suppress(LayerError):  # LW202 dynamic-dimensions reports a layer that needs to know its sizes
         yield None, [spec.shape for spec in specs(trial.symbolic_call(layer))]
-    except LayerError:
-        pass  # LW202 dynamic-dimensions reports a layer that needs to know its batch size
-    yield trial.usual.batch, [spec.shape for spec in specs(trial.call_raw(layer, trial.usual, training=False))]
+    yield trial.usual.batch, [spec.shape for spec in specs_at(trial, trial.usual)]
 
 
 def _given(trial: Trial, layer: Any, batch: int | None) -> dict[str, Any] | None:

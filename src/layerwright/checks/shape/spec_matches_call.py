@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from layerwright.checks.axes._subject import lively
 from layerwright.checks.shape._shapes import Spec, agrees, numbered, overrides, specs, specs_at
 from layerwright.core.case import Case
 from layerwright.core.check import check
@@ -36,7 +37,7 @@ def spec_matches_call(trial: Trial) -> Finding:
     """
     layer = trial.construct()
     symbolic = _symbolic(trial, layer)
-    eager = trial.call_raw(trial.built(), trial.usual, training=False)
+    eager = trial.call_raw(lively(trial), trial.usual, training=False)
     declared, actual = specs(symbolic), specs(eager)
     if _skeleton(symbolic) != _skeleton(eager):
         return failed(

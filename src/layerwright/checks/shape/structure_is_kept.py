@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from layerwright.checks.axes._subject import lively, tolerance
+from layerwright.checks.axes._subject import caller, lively, tolerance
 from layerwright.checks.saving._model import feed, functional
 from layerwright.core.case import Case
 from layerwright.core.check import check
@@ -35,26 +35,27 @@ def structure_is_kept(trial: Trial) -> Finding:
     References:
         keras.io/guides/functional_api, "Models with multiple inputs and outputs".
     """
-    layer = lively(trial)
-    direct = trial.call(layer, trial.usual, training=False)
-    reordered = Arguments(_reversed(trial.usual.inputs), _reversed(trial.usual.call), trial.usual.tensors)
-    if not bitwise_equal(direct, trial.call(layer, reordered, training=False)):
-        return failed(
-            "with the keys of its input dict in another order the layer gives other outputs; expected the same",
-            'Take inputs by key, inputs["query"], never by order: no inputs.values() or keys() to unpack.',
-        )
+    layer, usual = lively(trial), trial.usual
+    if _holds_dict([usual.inputs, *usual.call.values()]):
+        reordered = Arguments(_reversed(usual.inputs), _reversed(usual.call), usual.tensors)
+        again = trial.call(layer, reordered, training=False)
+        if not bitwise_equal(trial.call(layer, usual, training=False), again):
+            return failed(
+                "with the keys of its input dict in another order the layer gives other outputs; expected the same",
+                'Take inputs by key, inputs["query"], never by order: no inputs.values() or keys() to unpack.',
+            )
     try:
         model = functional(trial, layer)
     except LayerError:
         if trial.case.traits.fixed_shape:
             return skipped("exempt: the layer declares fixed_shape=True and refuses an unknown batch size")
         raise
-    held = leaves(trial.call(model, feed(trial), training=False))
-    difference, allowed = largest_difference(leaves(direct), held), tolerance(trial)
+    direct, held = caller(trial, False)(usual), leaves(trial.call(model, feed(trial), training=False))
+    difference, allowed = largest_difference(direct, held), tolerance(trial)
     if difference > allowed:
         return failed(
             f"in a functional model the layer gives {_shapes(held)}, {difference:.3g} of scale away from the "
-            f"{_shapes(leaves(direct))} it gives directly; at most {allowed:g} is rounding",
+            f"{_shapes(direct)} it gives directly; at most {allowed:g} is rounding",
             "Compute from the arguments of call alone, and return new tensors rather than what an earlier call kept.",
         )
     return passed(difference=difference)
@@ -65,6 +66,10 @@ def _reversed(tree: Any) -> Any:
     if isinstance(tree, dict):
         return {key: _reversed(tree[key]) for key in reversed(tree)}
     return type(tree)(map(_reversed, tree)) if type(tree) in (list, tuple) else tree
+
+
+def _holds_dict(tree: Any) -> bool:
+    return isinstance(tree, dict) or (isinstance(tree, (list, tuple)) and any(map(_holds_dict, tree)))
 
 
 def _shapes(outputs: list[Any]) -> str:

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from layerwright.checks.axes._influence import influence_map, who_sees_whom
-from layerwright.checks.axes._subject import Call, caller
+from layerwright.checks.axes._subject import lively
+from layerwright.checks.shape._calling import Call, calling
 from layerwright.core.case import Case, InputSpec
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError
 from layerwright.core.finding import Finding, failed, passed, skipped
-from layerwright.trial import Arguments, Array, Trial, describe, largest_difference, leaves
+from layerwright.trial import Arguments, Array, Trial, describe, largest_difference
 
 FIX = (
     "Refuse other ranks: self.input_spec = keras.layers.InputSpec(ndim=…) in __init__ or build (min_ndim for a lower "
@@ -69,9 +70,8 @@ def _shapes(spec: InputSpec, trial: Trial) -> Iterator[tuple[int, ...]]:
 
 def _callers(trial: Trial) -> Iterator[Call]:
     """Yield the built layer and a new one, each as a function from arguments to output arrays."""
-    yield caller(trial, False)
-    layer = trial.construct()
-    yield lambda arguments: leaves(trial.call(layer, arguments, training=False))
+    yield calling(trial, lively(trial), trial.usual)
+    yield calling(trial, trial.construct(), trial.usual)
 
 
 def _judge(trial: Trial, call: Call, arguments: Arguments, other: Arguments, outputs: list[Array]) -> Finding | None:

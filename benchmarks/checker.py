@@ -1,0 +1,149 @@
+"""What checking a layer costs, and what it catches, beside Keras's own private layer test.
+
+    python benchmarks/checker.py                 every installed backend
+    python benchmarks/checker.py --repeat 5
+
+Both run in one process a backend, in turn, after one round that is not counted; imports are not counted either. The
+first table gives seconds a layer, median of the rounds, wall and CPU. The second says how many of the layers in
+examples/common_mistakes.py each of the two finds fault with: Layerwright by the check that is meant for the mistake.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+
+
+def main() -> None:
+    """Measure on each backend in a process of its own, and print the tables."""
+    from layerwright.backends import installed
+    from layerwright.zygote import QUIET
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeat", type=int, default=3, help="rounds that count")
+    parser.add_argument("--backend", help="measure in this process, and print JSON")
+    options = parser.parse_args()
+    if options.backend:
+        print(json.dumps(measure(options.repeat)))
+        return
+    results = {}
+    for backend in installed():
+        environment = {**QUIET, **os.environ, "KERAS_BACKEND": backend}
+        command = [sys.executable, __file__, "--backend", backend, "--repeat", str(options.repeat)]
+        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+        results[backend] = json.loads(done.stdout.splitlines()[-1])
+    _print_costs(results)
+    _print_catches(results)
+
+
+def measure(repeat: int) -> dict[str, Any]:
+    """Return the costs and the catches on this process's backend."""
+    return {"costs": _costs(repeat), "catches": _catches()}
+
+
+def _costs(repeat: int) -> dict[str, dict[str, list[float]]]:
+    """Return, for each layer, the median wall and CPU seconds of Layerwright and of Keras's test."""
+    import keras
+
+    layers: Any = keras.layers
+    subjects: list[tuple[Any, dict[str, Any], tuple[int, ...]]] = [
+        (layers.Dense, {"units": 4}, (4, 5)),
+        (layers.Conv1D, {"filters": 4, "kernel_size": 3}, (4, 10, 5)),
+        (layers.LSTM, {"units": 4}, (4, 10, 5)),
+        (layers.LayerNormalization, {}, (4, 10, 5)),
+        (layers.EinsumDense, {"equation": "abc,cd->abd", "output_shape": (None, 4)}, (4, 10, 5)),
+    ]
+    costs: dict[str, dict[str, list[float]]] = {}
+    for layer, init, shape in subjects:
+        contenders = {
+            "layerwright": lambda layer=layer, init=init, shape=shape: _ours(layer, init, shape),
+            "run_layer_test": lambda layer=layer, init=init, shape=shape: _keras_test(layer, init, shape),
+        }
+        rounds: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
+        for _ in range(repeat + 1):
+            for name, contender in contenders.items():
+                rounds[name].append(_timed(contender))
+        costs[layer.__name__] = {
+            name: [statistics.median(each[part] for each in times[1:]) for part in (0, 1)] + [times[0][0]]
+            for name, times in rounds.items()
+        }
+    return costs
+
+
+def _timed(function: Callable[[], Any]) -> tuple[float, float]:
+    wall, cpu = time.perf_counter(), time.process_time()
+    function()
+    return time.perf_counter() - wall, time.process_time() - cpu
+
+
+def _ours(layer: Any, init: dict[str, Any], shape: tuple[int, ...]) -> None:
+    import layerwright as lw
+
+    lw.check(layer, init=init, inputs=(None, *shape[1:]))
+
+
+def _keras_test(layer: Any, init: dict[str, Any], shape: tuple[int, ...]) -> None:
+    """Put a layer to Keras's private test; it raises where it finds fault."""
+    from keras.src import testing
+
+    testing.TestCase("run").run_layer_test(layer, init_kwargs=init, input_shape=shape)
+
+
+def _catches() -> dict[str, dict[str, bool]]:
+    """Return, for each layer of the example, whether each of the two finds fault with it."""
+    sys.path.insert(0, str(ROOT / "examples"))
+    import common_mistakes
+
+    import layerwright as lw
+
+    caught = {}
+    for name, code in common_mistakes.PLANTED.items():
+        layer = getattr(common_mistakes, name)
+        found = {finding.code for finding in lw.check(layer).findings if finding.outcome in ("failed", "errored")}
+        caught[name] = {
+            "layerwright": code in found,
+            "run_layer_test": _raises(lambda layer=layer: _keras_test(layer, {}, (4, 10, 5))),
+        }
+    return caught
+
+
+def _raises(function: Callable[[], Any]) -> bool:
+    try:
+        function()
+    except Exception:
+        return True
+    return False
+
+
+def _print_costs(results: dict[str, Any]) -> None:
+    print("\nSeconds a layer, wall / CPU, median of the rounds (first round, with what it compiles, in brackets)\n")
+    print(f"{'layer':<20}" + "".join(f"{f'{backend} ours':>24}{f'{backend} Keras':>24}" for backend in results))
+    for layer in next(iter(results.values()))["costs"]:
+        row = f"{layer:<20}"
+        for result in results.values():
+            for name in ("layerwright", "run_layer_test"):
+                wall, cpu, first = result["costs"][layer][name]
+                row += f"{f'{wall:.2f} / {cpu:.2f} ({first:.1f})':>24}"
+        print(row)
+
+
+def _print_catches(results: dict[str, Any]) -> None:
+    print("\nMistakes caught in examples/common_mistakes.py\n")
+    for backend, result in results.items():
+        for name in ("layerwright", "run_layer_test"):
+            caught = [layer for layer, by in result["catches"].items() if by[name]]
+            missed = [layer for layer in result["catches"] if layer not in caught]
+            words = f"; missed {', '.join(missed)}" if missed else ""
+            print(f"{backend:<12}{name:<16}{len(caught)} of {len(result['catches'])}{words}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""LW9: purity, state and randomness."""

@@ -1,0 +1,66 @@
+"""Calling a layer at sizes that nothing else calls it at."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from layerwright.trial import Arguments, Array, Trial, leaves
+
+Call = Callable[[Arguments], list[Array]]
+
+
+def calling(trial: Trial, layer: Any, like: Arguments) -> Call:
+    """Return a layer as a function from arguments, in the structure of `like`, to its output arrays, in inference.
+
+    On JAX it is compiled as a whole where it can be: eagerly, JAX compiles every operation anew for every size.
+    """
+    import keras
+
+    def eager(arguments: Arguments) -> list[Array]:
+        return leaves(trial.call(layer, arguments, training=False))
+
+    if trial.backend.NAME != "jax":
+        return eager
+    flat = trial.function(layer, like, training=False)
+
+    def pure(*tensors: Any) -> list[Any]:
+        with keras.StatelessScope():
+            return leaves(flat(*tensors))
+
+    compiled = trial.backend.jit(pure)
+
+    def call(arguments: Arguments) -> list[Array]:
+        try:
+            outputs = compiled(*map(keras.ops.convert_to_tensor, arguments.arrays()))
+        except Exception:  # a layer may raise anything under a trace; eagerly it works, or says clearly why not
+            return eager(arguments)
+        return [np.asarray(keras.ops.convert_to_numpy(output)) for output in outputs]
+
+    return call
+
+
+def calling_new(trial: Trial) -> Call:
+    """Return a new layer for every call, as a function from arguments to its output arrays, in inference.
+
+    On JAX it is built symbolically where it can be, so that no operation of its first call is compiled.
+    """
+
+    def call(arguments: Arguments) -> list[Array]:
+        layer = trial.construct()
+        if trial.backend.NAME == "jax" and _built_symbolically(layer, arguments):
+            return calling(trial, layer, arguments)(arguments)
+        return leaves(trial.call(trial.construct(), arguments, training=False))
+
+    return call
+
+
+def _built_symbolically(layer: Any, arguments: Arguments) -> bool:
+    import keras
+
+    symbols = arguments.map(lambda array: keras.KerasTensor(array.shape, dtype=str(array.dtype)))
+    try:
+        layer(symbols.inputs, **symbols.call)
+    except Exception:  # it is then built by a call, which works, or says clearly why not
+        return False
+    return True
