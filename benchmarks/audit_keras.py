@@ -25,7 +25,6 @@ def main() -> None:
     warnings.simplefilter("ignore")
     logging.disable(logging.ERROR)
     report = _audit(wanted)
-    _print_failures(report)
     _print_tally(report)
     if wanted.json:
         wanted.json.write_text(report.to_json(indent=1))
@@ -54,15 +53,15 @@ def _audit(wanted: argparse.Namespace) -> Any:
     for number, case in enumerate(chosen, 1):
         print(f"\r{number}/{len(chosen)} {str(case)[:100]:100}", end="", file=sys.stderr, flush=True)
         runs.append(run_case(case, checks))
+        _print_failures(runs[-1])
     print("\r" + " " * 110, end="\r", file=sys.stderr)
     return Report(tuple(runs), keras.__version__, __version__)
 
 
-def _print_failures(report: Any) -> None:
-    for run in report.runs:
-        for finding in run.findings:
-            if finding.outcome.value in SHOWN:
-                print(f"{finding.code}  {finding.outcome.value:7}  {run.case}\n    {finding.message}")
+def _print_failures(run: Any) -> None:
+    for finding in run.findings:
+        if finding.outcome.value in SHOWN:
+            print(f"{finding.code}  {finding.outcome.value:7}  {run.case}\n    {finding.message}", flush=True)
 
 
 def _print_tally(report: Any) -> None:

@@ -10,7 +10,6 @@ examples/common_mistakes.py each of the two finds fault with: Layerwright by the
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -25,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 def main() -> None:
     """Measure on each backend in a process of its own, and print the tables."""
     from layerwright.backends import installed
-    from layerwright.zygote import QUIET
+    from layerwright.environment import quiet_environment
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeat", type=int, default=3, help="rounds that count")
@@ -36,9 +35,8 @@ def main() -> None:
         return
     results = {}
     for backend in installed():
-        environment = {**QUIET, **os.environ, "KERAS_BACKEND": backend}
         command = [sys.executable, __file__, "--backend", backend, "--repeat", str(options.repeat)]
-        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+        done = subprocess.run(command, env=quiet_environment(backend), stdout=subprocess.PIPE, text=True, check=True)
         results[backend] = json.loads(done.stdout.splitlines()[-1])
     _print_costs(results)
     _print_catches(results)

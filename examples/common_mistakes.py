@@ -166,6 +166,7 @@ class ForgetfulBuild(keras.layers.Layer):
         self.dense = keras.layers.Dense(units)
 
     def build(self, input_shape):
+        super().build(input_shape)
         self.scale = self.add_weight(shape=(self.units,), initializer="ones", name="scale")
 
     def call(self, inputs):

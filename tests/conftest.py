@@ -1,9 +1,15 @@
-"""Settings for every test: one seed, no warnings of other people's making."""
+"""Settings for every test: the environment in which layers are proved, and no warnings of other people's making."""
+
+import os
 
 import pytest
 
+from layerwright.environment import quiet_environment
+
+os.environ.update(quiet_environment(os.environ.get("KERAS_BACKEND", "torch")))  # before anything imports Keras
+
 FOREIGN_WARNINGS = (
-    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning",
+    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning",  # Keras on torch, NumPy 2
 )
 
 

@@ -157,7 +157,7 @@ def checks() -> None:
 
 @app.command()
 def explain(code: Annotated[str, typer.Argument(help="A check's code or slug, such as `LW301`.")]) -> None:
-    """Explain a check: what it proves, why it matters, how it is tested, a layer that breaks it and one that keeps it."""
+    """Explain a check: what it proves, why it matters, how it is tested, a layer that breaks it, one that keeps it."""
     from rich.console import Console
     from rich.syntax import Syntax
 

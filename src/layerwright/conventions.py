@@ -1,4 +1,4 @@
-"""Conventional values for conventional constructor arguments: `units` is a small number, `layer` a small layer, …"""
+"""Conventional values for conventional constructor arguments: a small number for `units`, a small layer for `layer`."""
 
 import inspect
 import re

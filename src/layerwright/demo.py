@@ -1,6 +1,5 @@
 """`layerwright demo`: fourteen mistakes caught, two sound layers proved, and a classifier trained on real data."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,11 +12,11 @@ from layerwright.backends import installed
 from layerwright.core.discovery import all_checks, check_by_code
 from layerwright.core.errors import UsageError
 from layerwright.core.finding import BAD_OUTCOMES, Report
+from layerwright.environment import quiet_environment
 from layerwright.report.progress import on_terminal
 from layerwright.report.terminal import show
 from layerwright.targets import parse_target
 from layerwright.workers import Options, check_targets
-from layerwright.zygote import QUIET
 
 CLASSIFIER_LAYERS = ("layerwright.layers:CausalConv1D", "layerwright.layers:MaskedAverage")
 
@@ -72,7 +71,7 @@ def _train(console: Console, path: Path, backends: tuple[str, ...]) -> bool:
     """Train the classifier in a process of its own, its output shown as it comes."""
     backend = "jax" if "jax" in backends else backends[0]
     _head(console, f"3. The classifier on real series, on {backend}: python examples/{path.name}")
-    environment = {**QUIET, **os.environ, "KERAS_BACKEND": backend, "PYTHONUNBUFFERED": "1"}
+    environment = {**quiet_environment(backend), "PYTHONUNBUFFERED": "1"}
     return subprocess.run([sys.executable, str(path)], env=environment, check=False).returncode == 0
 
 

@@ -47,7 +47,8 @@ def infer(case: Case) -> Case:
         tried.append(candidate)
         if _works(candidate):
             return _note(candidate, settled)
-    note = f"none of {len(tried)} inputs tried works, from {_input_words(tried[0])} to {_input_words(tried[-1])}; give --input"
+    first, last = _input_words(tried[0]), _input_words(tried[-1])
+    note = f"none of {len(tried)} inputs tried works, from {first} to {last}; give --input"
     return replace(tried[0], notes=(*tried[0].notes, note))
 
 
@@ -73,7 +74,9 @@ def _settle_init(case: Case) -> tuple[Case, bool]:
 def _constructions(case: Case) -> Iterator[dict[str, Any]]:
     """Yield constructor arguments to try: those given, and conventional values for those that are required."""
     parameters = _parameters(case.layer)
-    missing = {name: each for name, each in parameters.items() if name not in case.init and _is_required(each)}
+    missing: dict[str, inspect.Parameter | None] = {
+        name: each for name, each in parameters.items() if name not in case.init and _is_required(each)
+    }
     for name in _named_as_missing(case, missing):
         missing[name] = parameters.get(name)
     makers = [values_for(name, parameter) for name, parameter in missing.items()]

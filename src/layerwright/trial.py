@@ -47,7 +47,7 @@ class Arguments:
         return [array for _, array in self.named_arrays()]
 
     def named_arrays(self) -> list[tuple[str, Array]]:
-        """Return every array with its name: `inputs`, `inputs[0]`, `mask`, …"""
+        """Return every array with its name, such as `inputs`, `inputs[0]` or `mask`."""
         trees = [("inputs", self.inputs), *((name, self.call[name]) for name in self.tensors)]
         return [
             (name + "".join(f"[{part!r}]" for part in path), array)

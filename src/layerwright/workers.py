@@ -2,14 +2,12 @@
 
 import contextlib
 import os
-import platform
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from multiprocessing import Pipe
@@ -23,12 +21,12 @@ from layerwright.core.check import Check
 from layerwright.core.discovery import check_by_code
 from layerwright.core.errors import UsageError
 from layerwright.core.finding import Finding, Outcome, Report, Run, failed, with_identity
+from layerwright.environment import quiet_environment
 from layerwright.targets import Overrides, Target
-from layerwright.zygote import CRASHED, QUIET, CheckCase, ListCases, Task
+from layerwright.zygote import CRASHED, CheckCase, ListCases, Task
 
 IMPORT_SECONDS = 180.0
 MOST_DEATHS = 3
-MOST_CACHED_BYTES = 500_000_000
 INTERPRETER = "from layerwright.zygote import main; main()"
 
 
@@ -157,7 +155,7 @@ class Zygote:
         self.lock = threading.Lock()
         self.children: set[int] = set()
         self.connection, theirs = Pipe()
-        environment = {**QUIET, **_jax_cache(), **os.environ, "KERAS_BACKEND": backend}
+        environment = quiet_environment(backend)
         command = [sys.executable, "-c", INTERPRETER, str(theirs.fileno()), str(memory_bytes)]
         nothing = subprocess.DEVNULL
         self.process = subprocess.Popen(
@@ -270,7 +268,7 @@ class _Crew:
 
 def _converse(
     zygote: Zygote, task: Task, logs: Path, first_seconds: float, seconds: float
-) -> Iterator[tuple[Any, ...]]:
+) -> Generator[tuple[Any, ...], None, None]:
     """Run a task in a child and yield what it says; raise `_Death` if it falls silent or ends before it is done."""
     log = logs / f"{zygote.backend}-{threading.get_ident()}-{monotonic()}"
     pid, pipe = zygote.fork(task, log)
@@ -348,23 +346,6 @@ def _block_the_rest(work: Checking, checks: Sequence[Check]) -> None:
         if check.code not in known and culprit is not None:
             message = f"could not run after {culprit.code} {culprit.check} {culprit.outcome}"
             work.findings.append(with_identity(Finding(Outcome.BLOCKED, message), check.code, check.slug, 0.0))
-
-
-def _jax_cache() -> dict[str, str]:
-    """Return settings under which JAX keeps what it compiles from one child, and one invocation, to the next.
-
-    A layer costs hundreds of small compilations, the same ones for most layers: with the cache, attention takes a
-    quarter of the time. Executables are for this machine's processor, hence its name in the path.
-    """
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = root / "layerwright" / f"jax-{platform.node()}"
-    if folder.is_dir() and sum(entry.stat().st_size for entry in os.scandir(folder)) > MOST_CACHED_BYTES:
-        shutil.rmtree(folder, ignore_errors=True)
-    return {
-        "JAX_COMPILATION_CACHE_DIR": str(folder),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-    }
 
 
 def _kill(pid: int) -> None:

@@ -22,18 +22,6 @@ from layerwright.core.errors import UsageError, quote
 from layerwright.core.finding import Outcome
 from layerwright.targets import Overrides, Target, find_cases
 
-QUIET = {
-    "TF_CPP_MIN_LOG_LEVEL": "3",
-    "GLOG_minloglevel": "3",
-    "TF_ENABLE_ONEDNN_OPTS": "0",
-    "CUDA_VISIBLE_DEVICES": "-1",
-    "JAX_PLATFORMS": "cpu",
-    "OMP_NUM_THREADS": "1",
-    "PYTHONWARNINGS": "ignore",
-}
-"""Environment under which layers are proved: on the CPU, quietly, one thread each, unless the user set otherwise."""
-
-
 WORKING_OUT = "LW102"
 """What is blamed when a layer ends its process while its case is worked out: it cannot be called."""
 
@@ -98,7 +86,8 @@ def serve(connection: Connection, memory_bytes: int) -> None:
         if request[0] == "reap":
             connection.send(os.waitpid(request[1], 0)[1])
         else:
-            _fork(connection, *request[1:], memory_bytes)
+            _, task, log = request
+            _fork(connection, task, log, memory_bytes)
 
 
 def _warm_up() -> str:

@@ -22,7 +22,8 @@ MAY_IMPORT = {
     "checker": {"core", "backends", "trial", "inference"},
     "targets": {"core"},
     "zygote": {"core", "backends", "checker", "inference", "targets"},
-    "workers": {"core", "targets", "zygote"},
+    "environment": set(),
+    "workers": {"core", "environment", "targets", "zygote"},
     "pytest_plugin": {"core", "checker", "inference"},
 }
 FREE = {"__init__", "__main__", "cli", "demo"}

@@ -14,7 +14,9 @@ class Thing:
 
 
 def test_case_in_words():
-    case = lw.Case(Thing, init={"units": 4, "table": np.zeros((2, 3))}, inputs=[(None, 3), (None, 2)], call={"flag": True})
+    case = lw.Case(
+        Thing, init={"units": 4, "table": np.zeros((2, 3))}, inputs=[(None, 3), (None, 2)], call={"flag": True}
+    )
     assert str(case) == "Thing(units=4, table=<float64 array of shape (2, 3)>) on [(None, 3), (None, 2)] with flag=True"
     assert str(lw.Case(Thing, name="a thing")) == "a thing"
     assert str(lw.Case(Thing, inputs=lw.InputSpec((None,), "int32"))) == "Thing() on (None,) int32"
@@ -48,7 +50,9 @@ def test_declared_on_the_class_and_not_inherited():
 
 
 def test_specs_cover_inputs_and_call():
-    case = lw.Case(Thing, inputs={"a": (None, 3), "b": (None, 2)}, call={"mask": lw.InputSpec((None, 3), "bool"), "n": 1})
+    case = lw.Case(
+        Thing, inputs={"a": (None, 3), "b": (None, 2)}, call={"mask": lw.InputSpec((None, 3), "bool"), "n": 1}
+    )
     assert [spec.shape for spec in case.specs()] == [(None, 3), (None, 2), (None, 3)]
 
 

@@ -42,7 +42,9 @@ def test_everything_held(layerwright, layers_file):
 
 def test_json_validates_and_is_all_that_is_written(layerwright, layers_file):
     noisy = SOUND + "\nprint('hello from the file')\n"
-    done = layerwright("check", layers_file(MIXER + noisy), "--backend", "torch", "--select", "LW301", "--format", "json")
+    done = layerwright(
+        "check", layers_file(MIXER + noisy), "--backend", "torch", "--select", "LW301", "--format", "json"
+    )
     document = json.loads(done.stdout)
     jsonschema.validate(document, schema())
     assert done.returncode == 1
@@ -108,7 +110,9 @@ class Clash(keras.layers.Layer):
         super().__init__()
         self.weights = [1.0]
 """
-    done = layerwright("check", layers_file(text + "    def call(self, inputs):\n        return inputs\n"), "--backend", "jax")
+    done = layerwright(
+        "check", layers_file(text + "    def call(self, inputs):\n        return inputs\n"), "--backend", "jax"
+    )
     assert done.returncode == 1
     assert "LW101 construct failed" in done.stdout
     assert "AttributeError: property 'weights'" in done.stdout
@@ -127,7 +131,9 @@ def test_module_target_and_package_relative_imports(layerwright, layers_file, tm
     package = tmp_path / "package"
     package.mkdir()
     (package / "__init__.py").write_text("")
-    (package / "base.py").write_text("import keras\n\n\nclass Base(keras.layers.Layer):\n    def call(self, x):\n        return x\n")
+    (package / "base.py").write_text(
+        "import keras\n\n\nclass Base(keras.layers.Layer):\n    def call(self, x):\n        return x\n"
+    )
     (package / "derived.py").write_text("from .base import Base\n\n\nclass Derived(Base):\n    pass\n")
     for target in ("package.derived", "package/derived.py", "package.derived:Derived"):
         done = layerwright("check", target, "--backend", "torch", "--select", "LW102")
@@ -137,8 +143,12 @@ def test_module_target_and_package_relative_imports(layerwright, layers_file, tm
 
 
 def test_only_layers_defined_there(layerwright, layers_file):
-    text = "from keras.layers import Dense, Layer\n\nclass Abstract(Layer):\n    pass\n\nclass M(keras.Model):\n    pass\n"
-    done = layerwright("check", layers_file(text + SOUND), "--backend", "torch", "--select", "LW102", "--format", "json")
+    text = (
+        "from keras.layers import Dense, Layer\n\nclass Abstract(Layer):\n    pass\n\nclass M(keras.Model):\n    pass\n"
+    )
+    done = layerwright(
+        "check", layers_file(text + SOUND), "--backend", "torch", "--select", "LW102", "--format", "json"
+    )
     assert [run["target"] for run in json.loads(done.stdout)["runs"]] == ["my_layers.py:Sound"]
 
 

@@ -13,7 +13,9 @@ from layerwright.report.json import schema
 
 def report_of(*findings):
     stamped = tuple(with_identity(finding, "LW301", "batch-independence", 0.1) for finding in findings)
-    return Report((Run("layers.py:Mixer", "Mixer() on (None, 5)", "jax", 0.5, stamped, ("settled",)),), "3.15.1", "0.1.0")
+    return Report(
+        (Run("layers.py:Mixer", "Mixer() on (None, 5)", "jax", 0.5, stamped, ("settled",)),), "3.15.1", "0.1.0"
+    )
 
 
 BAD = failed("rows moved", "keep axis 0 out", influence_map=np.array([[1.0, np.inf], [0.0, np.nan]]))

@@ -87,8 +87,8 @@ def test_layer(case, check):
 
 
 def test_unknown_code_stops_collection(pytester):
-    result = run(pytester, "@lw.parametrize_with_checks([Declared], select=['LW999'])\ndef test_layer(case, check): pass\n")
+    result = run(
+        pytester, "@lw.parametrize_with_checks([Declared], select=['LW999'])\ndef test_layer(case, check): pass\n"
+    )
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*no check's code starts with 'LW999'*"])
-
-

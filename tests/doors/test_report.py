@@ -9,8 +9,16 @@ def run(backend, *findings, target="layers.py:Mixer"):
     return Run(target, "Mixer() on (None, 5)", backend, 0.5, stamped, ("settled on (None, 5)",))
 
 
-MIXES = ("LW301", "batch-independence", failed("moved by 0.3", "keep axis 0 out", influence_map=[[1.0, 0.2], [0.0, 0.6]]))
-MIXES_TOO = ("LW301", "batch-independence", failed("moved by 0.4", "keep axis 0 out", influence_map=[[1.0, 0.2], [0.0, 0.6]]))
+MIXES = (
+    "LW301",
+    "batch-independence",
+    failed("moved by 0.3", "keep axis 0 out", influence_map=[[1.0, 0.2], [0.0, 0.6]]),
+)
+MIXES_TOO = (
+    "LW301",
+    "batch-independence",
+    failed("moved by 0.4", "keep axis 0 out", influence_map=[[1.0, 0.2], [0.0, 0.6]]),
+)
 HOLDS = ("LW302", "batch-independence-in-training", passed())
 NOTE = ("LW706", "model-file", passed("loads with custom_objects", "register the class"))
 

@@ -130,12 +130,20 @@ class Second(keras.layers.Layer):
 
 
 def test_interrupt_prints_what_is_known(layers_file, tmp_path):
-    text = "class Sound(keras.layers.Layer):\n    def call(self, inputs):\n        return inputs\n" + NASTY.partition("class Aborts")[0]
+    text = (
+        "class Sound(keras.layers.Layer):\n    def call(self, inputs):\n        return inputs\n"
+        + NASTY.partition("class Aborts")[0]
+    )
     name = layers_file(text)
     command = [sys.executable, "-c", "from layerwright.cli import main; main()", "check", name, "--backend", "torch"]
     options = ["--select", "LW102", "--timeout", "200", "--jobs", "1"]
     process = subprocess.Popen(
-        [*command, *options], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        [*command, *options],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     time.sleep(20)
     os.killpg(process.pid, signal.SIGINT)

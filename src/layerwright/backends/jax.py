@@ -1,6 +1,7 @@
 """JAX: what Keras has no backend-neutral call for. `backends.protocol` documents the functions."""
 
 import contextlib
+import importlib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -12,7 +13,7 @@ NAME = "jax"
 
 
 def preload() -> None:
-    import jax.export  # an attribute of jax only once it is imported
+    importlib.import_module("jax.export")  # an attribute of jax only once it is imported
 
 
 def is_native(value: Any) -> bool:

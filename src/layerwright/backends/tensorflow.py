@@ -11,7 +11,7 @@ NAME = "tensorflow"
 
 
 def preload() -> None:
-    """Nothing: TensorFlow is imported whole."""
+    pass  # TensorFlow is imported whole
 
 
 def is_native(value: Any) -> bool:

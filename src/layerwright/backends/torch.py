@@ -28,7 +28,8 @@ def is_native_variable(value: Any) -> bool:
 
 
 def inference() -> AbstractContextManager[Any]:
-    return torch.no_grad()
+    context: AbstractContextManager[Any] = torch.no_grad()
+    return context
 
 
 def gradient(function: Callable[..., Any], arguments: Sequence[Any]) -> tuple[Any, ...]:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 FREE_SIZES = (6, 5, 9, 8)
-"""Sizes given to free (`None`) axes after the batch axis, by position: all different, so that no axis passes for another."""
+"""Sizes given to free (`None`) axes after the batch axis, by position: all different, so none passes for another."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,8 @@ class InputSpec:
         if self.dtype == "bool":
             return _padding_mask(shape)
         if "int" in self.dtype:
-            low, high = int(self.low or 0), int(self.high if self.high is not None else 4)
-            return rng.integers(low, high, shape).astype(self.dtype)
+            bound = 4 if self.high is None else int(self.high)
+            return rng.integers(int(self.low or 0), bound, shape).astype(self.dtype)
         if self.low is not None or self.high is not None:
             low, high = self.low or 0.0, 1.0 if self.high is None else self.high
             return rng.uniform(low, high, shape).astype(self.dtype)

@@ -16,7 +16,7 @@ class LayerwrightError(Exception):
 
 
 class UsageError(LayerwrightError):
-    """What the user asked for cannot be done as asked. The message says what was seen, what was wanted and what to do."""
+    """What the user asked for cannot be done as asked; the message says what was seen, what was wanted, what to do."""
 
 
 class LayerError(LayerwrightError):

@@ -1,7 +1,6 @@
 """The report for people at a terminal: a verdict a layer, then what is wrong with it, why it matters and the fix."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -44,11 +43,10 @@ def render(report: Report, *, width: int | None = None, color: bool = False, ver
 
 def show(report: Report, *, verbose: bool = False) -> RenderableType:
     """Return the report as something that a rich console prints."""
-    key = lambda run: (run.target, run.case)  # noqa: E731 - used twice, on the same line of thought
-    order = list(dict.fromkeys(key(run) for run in report.runs))
-    runs = sorted(report.runs, key=lambda run: order.index(key(run)))
-    layers = [list(group) for _, group in groupby(runs, key)]
-    return Group(*(part for layer in layers for part in _layer(layer, verbose)), _summary(report, len(layers)))
+    layers: dict[tuple[str, str], list[Run]] = {}
+    for run in report.runs:
+        layers.setdefault((run.target, run.case), []).append(run)
+    return Group(*(part for layer in layers.values() for part in _layer(layer, verbose)), _summary(report, len(layers)))
 
 
 def _layer(runs: Sequence[Run], verbose: bool) -> Iterator[RenderableType]:

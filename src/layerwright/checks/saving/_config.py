@@ -2,11 +2,11 @@
 
 import contextlib
 import json
-import types
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from layerwright.checks.saving._names import custom_objects
 from layerwright.core.errors import LayerError
 from layerwright.trial import Trial
 
@@ -60,20 +60,6 @@ def revive(trial: Trial, layer: Any, config: Config, how: str = "from_config(get
     keras.utils.set_random_seed(trial.seed + OWN_SEED)
     with blaming(how), keras.saving.custom_object_scope({**custom_objects(trial, layer), name: cls}):
         return keras.saving.deserialize_keras_object(whole, safe_mode=False)
-
-
-def custom_objects(trial: Trial, layer: Any) -> dict[str, Any]:
-    """Return the classes and functions of the user's own that a file of the layer may name, by the name it uses."""
-    import keras
-
-    found: dict[str, Any] = {}
-    parts = layer._flatten_layers()
-    held = [value for part in parts for key, value in vars(part).items() if not hasattr(type(part), key)]
-    for value in _spread([*trial.case.init.values(), *held, *parts]):
-        thing = value if isinstance(value, (type, types.FunctionType)) else type(value)
-        if _is_own(thing):
-            found[keras.saving.get_registered_name(thing)] = thing
-    return found
 
 
 def canonical(config: Any) -> str:
@@ -133,22 +119,6 @@ def _settled(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_settled(item) for item in value]
     return value
-
-
-def _is_own(thing: Any) -> bool:
-    """Whether a class or function is one that Keras stores by name and does not bring along itself."""
-    serialisable = isinstance(thing, types.FunctionType) or hasattr(thing, "get_config")
-    return serialisable and thing.__name__ != "<lambda>" and str(thing.__module__).split(".")[0] != "keras"
-
-
-def _spread(values: Any, depth: int = 3) -> Iterator[Any]:
-    for value in values:
-        if depth and isinstance(value, Mapping):
-            yield from _spread(value.values(), depth - 1)
-        elif depth and isinstance(value, (list, tuple)):
-            yield from _spread(value, depth - 1)
-        else:
-            yield value
 
 
 def _root_cause(error: BaseException) -> BaseException:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from layerwright.checks.saving._config import blaming, changes, config_of, custom_objects
+from layerwright.checks.saving._config import blaming, changes, config_of
 from layerwright.checks.saving._model import (
     align_seeds,
     computes_otherwise,
@@ -15,6 +15,7 @@ from layerwright.checks.saving._model import (
     move_weights,
     refuses_lambdas,
 )
+from layerwright.checks.saving._names import custom_objects
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError

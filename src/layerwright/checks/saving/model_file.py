@@ -3,11 +3,10 @@
 import json
 import tempfile
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from layerwright.checks.saving._config import OWN_SEED, blaming, custom_objects
+from layerwright.checks.saving._config import OWN_SEED, blaming
 from layerwright.checks.saving._model import (
     align_seeds,
     computes_otherwise,
@@ -16,6 +15,7 @@ from layerwright.checks.saving._model import (
     move_weights,
     refuses_lambdas,
 )
+from layerwright.checks.saving._names import custom_objects, named_in
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError
@@ -64,7 +64,8 @@ def model_file(trial: Trial) -> Finding:
         with blaming("saving a .keras file"):
             model.save(path)
         with zipfile.ZipFile(path) as archive:
-            needed = sorted(set(_unregistered(json.loads(archive.read("config.json")))))
+            named = dict(named_in(json.loads(archive.read("config.json"))))
+        needed = sorted(name for name in named if keras.saving.get_registered_object(name) is None)
         given = {name: known[name] for name in needed if name in known}
         keras.utils.set_random_seed(trial.seed + OWN_SEED)
         try:
@@ -75,7 +76,7 @@ def model_file(trial: Trial) -> Finding:
     lost = lost_weights(model, loaded) or computes_otherwise(trial, layer, outputs, loaded, model=True)
     if lost:
         return failed(f"after saving and loading a .keras file, {lost}", FIX, custom_objects=needed)
-    return _remark(needed, lambdas)
+    return _remark(needed, sorted({module for name, module in named.items() if name not in needed}), lambdas)
 
 
 def _loaded(path: str, given: dict[str, Any]) -> tuple[Any, bool]:
@@ -92,29 +93,7 @@ def _loaded(path: str, given: dict[str, Any]) -> tuple[Any, bool]:
         return keras.models.load_model(path, custom_objects=given, compile=False, safe_mode=False), True
 
 
-def _unregistered(config: Any) -> Iterator[str]:
-    """Yield the names in a serialised model that neither Keras nor its registry of custom objects knows."""
-    import keras
-
-    if isinstance(config, list):
-        for item in config:
-            yield from _unregistered(item)
-    elif isinstance(config, dict):
-        for item in config.values():
-            yield from _unregistered(item)
-        is_function = config.get("class_name") == "function"
-        name = config.get("config") if is_function else config.get("registered_name")
-        own = str(config.get("module")).split(".")[0] not in ("keras", "builtins") or is_function
-        if (
-            "class_name" in config
-            and own
-            and isinstance(name, str)
-            and keras.saving.get_registered_object(name) is None
-        ):
-            yield name
-
-
-def _remark(needed: list[str], lambdas: bool) -> Finding:
+def _remark(needed: list[str], modules: list[str], lambdas: bool) -> Finding:
     if lambdas:
         return passed(
             "the file holds a Python lambda, which Keras loads only with safe_mode=False, on the same Python version",
@@ -129,7 +108,7 @@ def _remark(needed: list[str], lambdas: bool) -> Finding:
             f"custom_objects={{{', '.join(f'{name!r}: {name}' for name in needed)}}} to load_model().",
             custom_objects=needed,
         )
-    return passed()
+    return passed(f"loads in a process that has imported {', '.join(modules)}" if modules else "")
 
 
 def bad() -> Case:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from layerwright.checks.shape._shapes import specs_by_trace
 from layerwright.trial import Arguments, Array, Trial, leaves
 
 Call = Callable[[Arguments], list[Array]]
@@ -41,26 +42,26 @@ def calling(trial: Trial, layer: Any, like: Arguments) -> Call:
 
 
 def calling_new(trial: Trial) -> Call:
-    """Return a new layer for every call, as a function from arguments to its output arrays, in inference.
-
-    On JAX it is built symbolically where it can be, so that no operation of its first call is compiled.
-    """
+    """Return a new layer for every call, as a function from arguments to its output arrays, in inference."""
 
     def call(arguments: Arguments) -> list[Array]:
         layer = trial.construct()
-        if trial.backend.NAME == "jax" and _built_symbolically(layer, arguments):
+        if trial.backend.NAME == "jax" and traces(trial, layer, arguments):
             return calling(trial, layer, arguments)(arguments)
         return leaves(trial.call(trial.construct(), arguments, training=False))
 
     return call
 
 
-def _built_symbolically(layer: Any, arguments: Arguments) -> bool:
+def traces(trial: Trial, layer: Any, arguments: Arguments) -> bool:
+    """Whether the layer, built symbolically if it is not built yet, can be traced for these arguments."""
     import keras
 
     symbols = arguments.map(lambda array: keras.KerasTensor(array.shape, dtype=str(array.dtype)))
     try:
-        layer(symbols.inputs, **symbols.call)
-    except Exception:  # it is then built by a call, which works, or says clearly why not
+        if not layer.built:
+            layer(symbols.inputs, **symbols.call)
+        specs_by_trace(trial, layer, arguments)
+    except Exception:  # that is the question
         return False
     return True

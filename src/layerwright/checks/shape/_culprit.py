@@ -1,56 +1,58 @@
-"""Whose code an exception, or a moment of a trace, comes from: the layer's own, or that of Keras or a framework."""
+"""Whose code an exception, or a moment of a trace, comes from: the layer's own, Keras's or another library's."""
 
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType, FunctionType
-from typing import Any
+from typing import Any, Literal
 
-CALLS_BACK = ("ops", "backend")
-"""Folders of Keras whose functions run a function of the layer's on tensors of their own making."""
+LIBRARIES = ("keras", "tensorflow", "jax", "torch", "builtins")
+Owner = Literal["layer", "keras", "other"]
+Stack = Sequence[tuple[FrameType, Owner]]
 
 
-def frames_of(error: BaseException, layer: Any) -> list[FrameType]:
-    """Return the frames of an exception's traceback, outermost first, from the layer's own `call` on."""
+def stack_of(error: BaseException, layer: Any) -> Stack:
+    """Return the frames of an exception's traceback, outermost first, each with its owner; see `owned`."""
     frames, trace = [], error.__traceback__
     while trace is not None:
         frames.append(trace.tb_frame)
         trace = trace.tb_next
-    return within(frames, layer)
+    return owned(frames, layer)
 
 
-def within(frames: Sequence[FrameType], layer: Any) -> list[FrameType]:
-    """Return the frames from the layer's own `call` on."""
+def owned(frames: Sequence[FrameType], layer: Any) -> Stack:
+    """Return the frames from the layer's own `call` on, each with its owner.
+
+    The layer's own code is what lies beside the files that define its class and the class's bases.
+    """
+    import keras
+
     calls = [frame.f_code.co_name == "call" and frame.f_locals.get("self") is layer for frame in frames]
-    return list(frames[calls.index(True) :]) if True in calls else []
+    inside = frames[calls.index(True) :] if True in calls else []
+    root = str(Path(keras.__file__).parent) + os.sep
+    own = _own_places(type(layer))
+
+    def owner(path: str) -> Owner:
+        if path.startswith(root):
+            return "keras"
+        return "layer" if path in own or os.path.dirname(path) in own else "other"
+
+    return [(frame, owner(frame.f_code.co_filename)) for frame in inside]
 
 
-def asked_by_layer(frames: Sequence[FrameType], layer: Any) -> bool:
+def is_asked_by_layer(stack: Stack) -> bool:
     """Whether the layer's own code called what the last frames run, with no function of Keras in between."""
-    own, keras_root = _own_files(layer), _keras_root()
-    for frame in reversed(frames):
-        if _file(frame).startswith(keras_root):
-            return False
-        if _is_own(frame, own):
-            return True
-    return False
+    return next((owner for _, owner in reversed(stack) if owner != "other"), "keras") == "layer"
 
 
-def called_back(frames: Sequence[FrameType], layer: Any) -> bool:
-    """Whether the layer's own code was last run by a function of Keras that maps or scans with it."""
-    own, keras_root = _own_files(layer), _keras_root()
-    files = [_file(frame) for frame in frames]
-    last = max((place for place, frame in enumerate(frames) if _is_own(frame, own)), default=0)
-    inner = [file.removeprefix(keras_root).split(os.sep) for file in files[:last] if file.startswith(keras_root)]
-    return any(set(CALLS_BACK) & set(parts[:2]) for parts in inner)
-
-
-def keras_function(frames: Sequence[FrameType], layer: Any) -> str:
-    """Return the name of the Keras function that the layer's own code called last; empty if it called none."""
-    own, keras_root = _own_files(layer), _keras_root()
-    last = max((place for place, frame in enumerate(frames) if _is_own(frame, own)), default=len(frames))
-    return next((frame.f_code.co_name for frame in frames[last + 1 :] if _file(frame).startswith(keras_root)), "")
+def keras_functions(stack: Stack) -> list[str]:
+    """Return the files and names of Keras's functions that ran, outermost first, as `ops/numpy.py:reshape`."""
+    return [
+        f"{'/'.join(Path(frame.f_code.co_filename).parts[-2:])}:{frame.f_code.co_name}"
+        for frame, owner in stack
+        if owner == "keras"
+    ]
 
 
 @contextmanager
@@ -67,9 +69,10 @@ def whole_tracebacks() -> Iterator[None]:
             keras.config.enable_traceback_filtering()
 
 
-def _own_files(layer: Any) -> set[str]:
-    """Return the files that define the layer's class and those of its bases that are not Keras's."""
-    methods = [value for base in type(layer).__mro__ for value in vars(base).values() if type(value) is FunctionType]
+def _own_places(kind: type) -> set[str]:
+    """Return the files that define a class and its bases, and their folders but for those of installed packages."""
+    bases = [base for base in kind.__mro__ if base.__module__.partition(".")[0] not in LIBRARIES]
+    methods = [value for base in bases for value in vars(base).values() if isinstance(value, FunctionType)]
     files = {method.__code__.co_filename for method in methods}
-    libraries = (_keras_root(), *_framework_roots())
-    return {file for file in files if not file.startswith(libraries)}
+    folders = {os.path.dirname(file) for file in files}
+    return files | {folder for folder in folders if folder and not folder.endswith("-packages")}

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from layerwright.checks.axes._subject import lively
-from layerwright.checks.shape._culprit import caused_by_layer, raised_by_layer, whole_tracebacks
+from layerwright.checks.shape._culprit import is_asked_by_layer, owned, stack_of, whole_tracebacks
 from layerwright.trial import Array, Trial, leaves
 
 FreeAxes = Sequence[Sequence[int]]
@@ -48,7 +48,7 @@ def traced(trial: Trial, free_axes: FreeAxes) -> list[Array]:
             warnings.simplefilter("ignore")
             outputs = trial.backend.call_with_free_axes(pure, arguments.arrays(), free_axes)
     except Exception as error:  # a layer may raise anything under a trace: that is what is asked here
-        own = fixed.own if isinstance(fixed, _FixedSizes) else raised_by_layer(error, layer)
+        own = fixed.own if isinstance(fixed, _FixedSizes) else is_asked_by_layer(stack_of(error, layer))
         raise Refusal(error, own) from error
     return [np.asarray(keras.ops.convert_to_numpy(tensor)) for tensor in outputs]
 
@@ -64,7 +64,7 @@ class _FixedSizes(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Look at the stack at the moment that a size becomes one fixed number."""
         if "range_refined_to_singleton" in str(record.args) + str(record.msg):
-            self.own = self.own or caused_by_layer(_stack(), self.layer)
+            self.own = self.own or is_asked_by_layer(owned(_stack(), self.layer))
 
     def __enter__(self) -> "_FixedSizes":
         logger = logging.getLogger(TORCH_GUARDS)

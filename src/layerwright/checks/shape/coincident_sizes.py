@@ -14,7 +14,7 @@ FIX = (
     "Name axes by their place, never find them by their size, and give operands the same rank before they meet: "
     "mask[:, :, None] * x, so that no axis can pass for another."
 )
-MOST_SAMPLES, MOST_SIZES, MOST_CUBED = 32, 2, 8
+MOST_SAMPLES, MOST_CUBED = 32, 8
 Run = Callable[[int], "list[Array] | LayerError"]
 
 
@@ -31,10 +31,10 @@ def coincident_sizes(trial: Trial) -> Finding:
         it broadcasts along the wrong axes in silence. So does a bias, a weight or an axis looked up by its size.
 
     How it is tested:
-        The same samples are called in the usual batch and in ones as large as the features and as the next axis. If
-        it can be, a new layer is called on inputs whose axes are all as large as the features, in a batch of as many
-        and of one more. Rows are compared to rounding. Where they differ, two batches that coincide with nothing are
-        compared as well: if those differ too, the size of the batch matters in itself, for LW303 to say.
+        The same samples are called in the usual batch and in one as large as the features. A new layer is called on
+        inputs whose axes are all of that size, in a batch of as many and of one more; or, where it refuses these, the
+        built one in a batch as large as the next axis. Rows are compared to rounding. Where they differ, two batches
+        that coincide with nothing are compared as well: if those differ too, it is for LW303 to say.
 
     Exempt when:
         The layer declares `batch="coupled"` or `fixed_shape`.
@@ -42,22 +42,27 @@ def coincident_sizes(trial: Trial) -> Finding:
     References:
         numpy.org, "Broadcasting".
     """
-    found: Finding | None = None
-    for found in (*_own_shapes(trial), *_cube(trial)):
-        if found.outcome is not Outcome.PASSED:
-            return found
-    return found or skipped("no axis has a size to give the batch, or the layer raises at every size tried")
+    features, *others = _sizes(trial) or (None,)
+    found = [] if features is None else [*_own_shapes(trial, features), *_cube(trial, features)]
+    if len(found) < 2 and others:  # all of one size cannot be tried; the next axis alone can
+        found += _own_shapes(trial, others[0])
+    if not found:
+        return skipped("no axis has a size to give the batch, or the layer raises at every size tried")
+    return next((one for one in found if one.outcome is not Outcome.PASSED), found[0])
 
 
-def _own_shapes(trial: Trial) -> Iterator[Finding]:
-    """Compare the case's own shapes, in a batch as large as another axis with the usual batch."""
+def _sizes(trial: Trial) -> list[int]:
+    """Return the sizes of the case's axes that a batch can have, features first."""
     shapes = [spec.concrete(0)[1:] for spec in trial.case.specs()]
-    taken = {size for shape in shapes for size in shape}
-    features_first = dict.fromkeys(size for shape in shapes for size in (shape[-1:] + shape[:-1]))
-    sizes = [size for size in features_first if 1 < size <= MOST_SAMPLES][:MOST_SIZES]
+    return [size for shape in shapes for size in dict.fromkeys(shape[::-1]) if 1 < size <= MOST_SAMPLES]
+
+
+def _own_shapes(trial: Trial, size: int) -> Iterator[Finding]:
+    """Compare the case's own shapes, in a batch of `size`, which another axis has too, with the usual batch."""
+    taken = {size for spec in trial.case.specs() for size in spec.concrete(0)}
     usual = trial.usual.batch
-    control = next(size for size in range(2 * usual, 4 * usual + MOST_SAMPLES) if size not in taken)
-    everyone = trial.arguments(max([control, *sizes]))
+    control = next(samples for samples in range(2 * usual, 4 * usual + len(taken)) if samples not in taken)
+    everyone = trial.arguments(max(control, size))
     try:
         at_usual, elsewhere = caller(trial, False), calling(trial, lively(trial), everyone)
     except LayerError:  # at the usual sizes it raises; it may not where sizes coincide
@@ -66,17 +71,14 @@ def _own_shapes(trial: Trial) -> Iterator[Finding]:
     def call(arguments: Arguments) -> list[Array]:
         return at_usual(arguments) if arguments.batch == usual else elsewhere(arguments)
 
-    for size in sizes:
-        yield from _judge(trial, _over(call, everyone), (size, usual, control))
+    yield from _judge(trial, _over(call, everyone), (size, usual, control))
 
 
-def _cube(trial: Trial) -> Iterator[Finding]:
+def _cube(trial: Trial, features: int) -> Iterator[Finding]:
     """Compare inputs whose axes all have one size, in a batch of that size with larger ones."""
-    shapes = [spec.concrete(0) for spec in trial.case.specs()]
-    if len(shapes) == 1 and len(shapes[0]) < 3:
+    if all(len(spec.shape) < 3 for spec in trial.case.specs()) and len(list(trial.case.specs())) == 1:
         return
-    features = shapes[0][-1]  # as many as usual, so that what was made for so many still fits
-    size = max(features if 1 < features <= MOST_CUBED else 4, trial.case.traits.minimum)
+    size = max(features if features <= MOST_CUBED else 4, trial.case.traits.minimum)  # what was made for it still fits
     everyone = trial.arguments_of(lambda spec: (size + 2, *[size] * (len(spec.shape) - 1)))
     yield from _judge(trial, _over(calling_new(trial), everyone), (size, size + 1, size + 2))
 
@@ -101,10 +103,10 @@ def _judge(trial: Trial, run: Run, sizes: tuple[int, int, int]) -> Iterator[Find
         return
     if _agree(trial, one, other):
         yield passed()
+    elif _draws(trial):
+        yield not_probed("the layer draws random numbers in inference; another batch size means other draws")
     elif not _agree(trial, other, run(control)):
         yield not_probed("what the layer computes depends on the size of the batch in itself: see LW303")
-    elif not isinstance(other, LayerError) and draws_in_inference(trial):
-        yield not_probed("the layer draws random numbers in inference; another batch size means other draws")
     else:
         yield failed(f"{_said(one, other, sizes)}; expected the same of both", FIX)
 
@@ -118,8 +120,17 @@ def _agree(trial: Trial, one: list[Array] | LayerError, other: list[Array] | Lay
 
 
 def _difference(one: list[Array], other: list[Array]) -> float:
-    shared = min(len(rows) for rows in (*one, *other) if rows.ndim)
+    """Return how far the rows of the samples that both share are apart; what has no rows is left out."""
+    one, other = ([rows for rows in outputs if rows.ndim] for outputs in (one, other))
+    shared = min((len(rows) for rows in (*one, *other)), default=0)
     return largest_difference([rows[:shared] for rows in one], [rows[:shared] for rows in other])
+
+
+def _draws(trial: Trial) -> bool:
+    try:
+        return draws_in_inference(trial)
+    except LayerError:  # it raises at the usual sizes
+        return False
 
 
 def _said(one: list[Array] | LayerError, other: list[Array] | LayerError, sizes: tuple[int, int, int]) -> str:

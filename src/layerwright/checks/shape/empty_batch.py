@@ -3,7 +3,7 @@
 from typing import Any
 
 from layerwright.checks.axes._subject import lively
-from layerwright.checks.shape._culprit import keras_function, raised_by_layer, whole_tracebacks
+from layerwright.checks.shape._culprit import is_asked_by_layer, keras_functions, stack_of, whole_tracebacks
 from layerwright.checks.shape._shapes import Spec, agrees, specs_at, specs_by_trace
 from layerwright.core.case import Case
 from layerwright.core.check import check
@@ -11,8 +11,11 @@ from layerwright.core.errors import LayerError, quote
 from layerwright.core.finding import Finding, failed, not_probed, passed
 from layerwright.trial import Trial
 
-REARRANGING = ("reshape", "stack", "take")
+REARRANGING = (":reshape", ":stack", ":take")
 """Keras functions that refuse an empty batch only where their other arguments leave them no answer."""
+
+MAPPING = ("ops/core.py", "torch/core.py", "tensorflow/core.py", "jax/core.py")
+"""Where Keras's functions are that run a function of the layer's on tensors of their own making."""
 
 FIX = (
     "Take sizes from ops.shape(x) instead of from the first sample, leave at most the batch axis to -1 in a reshape, "
@@ -74,8 +77,13 @@ def _raised(trial: Trial, error: LayerError) -> Finding:
 
 def _of_its_own(error: BaseException, layer: Any) -> bool:
     """Whether the layer's own code is at fault. Kernels of torch raise plain RuntimeErrors, and leave no frame."""
-    raised = raised_by_layer(error, layer) and type(error) is not RuntimeError
-    return raised or keras_function(error, layer) in REARRANGING
+    stack = stack_of(error, layer)
+    if is_asked_by_layer(stack):
+        mapped = any(name.startswith(MAPPING) for name in keras_functions(stack))
+        return type(error) is not RuntimeError and not mapped
+    after = [place for place, (_, owner) in enumerate(stack) if owner == "layer"][-1:]
+    called = keras_functions(stack[after[0] :]) if after else []
+    return bool(called) and called[0].endswith(REARRANGING)
 
 
 def _traced(trial: Trial) -> list[Spec] | None:

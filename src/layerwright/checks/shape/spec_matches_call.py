@@ -36,7 +36,7 @@ def spec_matches_call(trial: Trial) -> Finding:
         keras.io/api/layers/base_layer, "compute_output_shape method"; keras.io/guides/functional_api.
     """
     layer = trial.construct()
-    symbolic = _symbolic(trial, layer)
+    symbolic, unknown = _symbolic(trial, layer)
     eager = trial.call_raw(lively(trial), trial.usual, training=False)
     declared, actual = specs(symbolic), specs(eager)
     if _skeleton(symbolic) != _skeleton(eager):
@@ -53,14 +53,16 @@ def spec_matches_call(trial: Trial) -> Finding:
                 f"({_source(layer)})",
                 _fix(layer),
             )
-    return _at_other_sizes(trial, layer, declared) or passed(declared=[str(one) for one in declared])
+    found = _at_other_sizes(trial, layer, declared) if unknown else None
+    return found or passed(declared=[str(one) for one in declared])
 
 
-def _symbolic(trial: Trial, layer: Any) -> Any:
+def _symbolic(trial: Trial, layer: Any) -> tuple[Any, bool]:
+    """Return the symbolic outputs, and whether they are those for unknown sizes."""
     try:
-        return trial.symbolic_call(layer)
+        return trial.symbolic_call(layer), True
     except LayerError:  # LW202 dynamic-dimensions reports a layer that needs to know its sizes
-        return trial.symbolic_call(trial.construct(), batch=trial.usual.batch, free=False)
+        return trial.symbolic_call(trial.construct(), batch=trial.usual.batch, free=False), False
 
 
 def _at_other_sizes(trial: Trial, layer: Any, declared: list[Spec]) -> Finding | None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from layerwright.checks.axes._influence import influence_map, who_sees_whom
 from layerwright.checks.axes._subject import lively
-from layerwright.checks.shape._calling import Call, calling
+from layerwright.checks.shape._calling import Call, calling, traces
 from layerwright.core.case import Case, InputSpec
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError
@@ -48,16 +48,12 @@ def wrong_rank_is_refused(trial: Trial) -> Finding:
     accepted = []
     for shape in _shapes(spec, trial):
         arguments, other = (trial.arguments_of(lambda _, to=shape: to, seed=seed) for seed in (0, 1))
-        for call in _callers(trial):
-            try:
-                outputs = call(arguments)
-            except LayerError:
-                continue
-            found = _judge(trial, call, arguments, other, outputs)
+        call = _accepting(trial, arguments)
+        if call is not None:
+            accepted.append(shape)
+            found = _judge(trial, call, arguments, other)
             if found is not None:
                 return found
-            accepted.append(shape)
-            break
     return passed(accepted=accepted)
 
 
@@ -68,14 +64,23 @@ def _shapes(spec: InputSpec, trial: Trial) -> Iterator[tuple[int, ...]]:
     yield (batch, 2, *rest)
 
 
-def _callers(trial: Trial) -> Iterator[Call]:
-    """Yield the built layer and a new one, each as a function from arguments to output arrays."""
-    yield calling(trial, lively(trial), trial.usual)
-    yield calling(trial, trial.construct(), trial.usual)
+def _accepting(trial: Trial, arguments: Arguments) -> Call | None:
+    """Return the built layer, or else a new one, as a function to output arrays; None if both refuse the arguments."""
+    for layer in (lively(trial), trial.construct()):
+        if trial.backend.NAME == "jax" and not traces(trial, layer, arguments):
+            continue  # it raises; eagerly it would too, but only after compiling what comes before
+        call = calling(trial, layer, arguments)
+        try:
+            call(arguments)
+        except LayerError:
+            continue
+        return call
+    return None
 
 
 def _judge(trial: Trial, call: Call, arguments: Arguments, other: Arguments, outputs: list[Array]) -> Finding | None:
     """Return what is wrong with what the layer made of an input of the wrong rank; None if nothing is."""
+    outputs = call(arguments)
     rank, least = arguments.arrays()[0].ndim, trial.case.traits.min_rank
     given = f"given {describe(arguments)} instead of {trial.case.inputs}, the layer"
     if least is not None and rank < least:
