@@ -14,7 +14,7 @@ import numpy as np
 
 from layerwright import backends
 from layerwright.core.case import Case, InputSpec
-from layerwright.core.errors import LayerError
+from layerwright.core.errors import LayerError, root_cause
 
 Array = np.ndarray[Any, Any]
 BATCH_SIZES = (4, 3, 7, 11)
@@ -100,7 +100,7 @@ class Trial:
         import keras
 
         keras.utils.set_random_seed(self.seed)
-        with _blaming("constructing it"):
+        with blaming("constructing it"):
             return self.case.construct(**overrides)
 
     @property
@@ -182,7 +182,7 @@ class Trial:
         before = snapshot(layer.non_trainable_variables) if getattr(layer, "built", False) and not keep_state else None
         options = {} if training is None else {"training": training}
         tensors = arguments.map(keras.ops.convert_to_tensor)
-        with _blaming(f"calling it on {describe(arguments)}"), self.backend.inference():
+        with blaming(f"calling it on {describe(arguments)}"), self.backend.inference():
             outputs = layer(tensors.inputs, **{**tensors.call, **options})
         if before is not None:
             restore(before)
@@ -203,7 +203,7 @@ class Trial:
             return keras.KerasTensor(shape, dtype=spec.dtype)
 
         call = {name: _map_specs(symbol, value) for name, value in self.case.call.items()}
-        with _blaming("calling it symbolically, as a functional model does,"):
+        with blaming("calling it symbolically, as a functional model does,"):
             return layer(_map_specs(symbol, self.case.inputs), **call)
 
     def function(self, layer: Any, arguments: Arguments, *, training: bool | None = None) -> Callable[..., Any]:
@@ -327,10 +327,10 @@ def _flatten_with_path(tree: Any) -> Iterator[tuple[tuple[Any, ...], Array]]:
 
 
 @contextmanager
-def _blaming(doing: str) -> Iterator[None]:
-    """Turn what the layer raises into a `LayerError` that says what was being done; its warnings are not ours to show.
+def blaming(doing: str) -> Iterator[None]:
+    """Turn what the layer raises into a `LayerError` that says what was being done and what first went wrong.
 
-    `SystemExit` and `MemoryError` pass: they are no answer of the layer's, and end the check.
+    Its warnings are not ours to show. `SystemExit` and `MemoryError` pass: they are no answer, and end the check.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -339,4 +339,4 @@ def _blaming(doing: str) -> Iterator[None]:
         except (LayerError, MemoryError):
             raise
         except Exception as error:
-            raise LayerError(doing, error) from error
+            raise LayerError(doing, root_cause(error)) from error

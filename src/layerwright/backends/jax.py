@@ -14,6 +14,8 @@ NAME = "jax"
 
 def preload() -> None:
     importlib.import_module("jax.export")  # an attribute of jax only once it is imported
+    with contextlib.suppress(ImportError):
+        importlib.import_module("tensorflow")  # keras.utils.set_random_seed imports it wherever it is installed
 
 
 def is_native(value: Any) -> bool:

@@ -52,3 +52,11 @@ def quote(error: BaseException, limit: int = 300) -> str:
         said = said[: limit - 1].rstrip() + "…"
     name = type(error).__name__
     return f"{name}: {said}" if said else name
+
+
+def root_cause(error: BaseException) -> BaseException:
+    """Return the exception that Keras quotes in the message of the one it raises instead, if that is what it did."""
+    inner = error.__cause__ or error.__context__
+    while inner is not None and str(inner) and str(inner) in str(error):
+        error, inner = inner, inner.__cause__ or inner.__context__
+    return error

@@ -12,7 +12,7 @@ from layerwright.trial import Array, Trial
 ROUNDING = 1e-6
 
 
-@check("LW306", "causality", requires=("LW102",), needs={"causal": True})
+@check("LW306", "causality", requires=("LW901",), needs={"causal": True})
 def causality(trial: Trial) -> Finding:
     """No output step depends on an input step after it.
 

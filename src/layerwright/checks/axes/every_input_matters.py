@@ -15,7 +15,7 @@ from layerwright.trial import Array, Trial, leaves
 WHOLE = slice(None)
 
 
-@check("LW308", "every-input-matters", requires=("LW102",), advisory=True)
+@check("LW308", "every-input-matters", requires=("LW901",), advisory=True)
 def every_input_matters(trial: Trial) -> Finding:
     """Every input tensor, and every feature of it, moves some output.
 

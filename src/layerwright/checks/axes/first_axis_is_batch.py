@@ -13,7 +13,7 @@ from layerwright.core.finding import Finding, failed, passed
 from layerwright.trial import Array, Trial
 
 
-@check("LW305", "first-axis-is-batch", requires=("LW102",), exempt={"batch": "coupled"})
+@check("LW305", "first-axis-is-batch", requires=("LW901",), exempt={"batch": "coupled"})
 def first_axis_is_batch(trial: Trial) -> Finding:
     """Axis 0 of every output is the batch: as many rows as samples, in the samples' order.
 

@@ -13,7 +13,7 @@ from layerwright.trial import Array, Trial, leaves
 VISIBLE = 1e-6
 
 
-@check("LW307", "receptive-field", requires=("LW102",), advisory=True)
+@check("LW307", "receptive-field", requires=("LW901",), advisory=True)
 def receptive_field(trial: Trial) -> Finding:
     """How many input steps an output step sees is what the layer declares.
 

@@ -10,7 +10,7 @@ from layerwright.core.finding import Finding, failed, passed, skipped
 from layerwright.trial import Trial, bitwise_equal, leaves, randomise, snapshot
 
 
-@check("LW107", "build-is-repeatable", requires=("LW102",))
+@check("LW107", "build-is-repeatable", requires=("LW901",))
 def build_is_repeatable(trial: Trial) -> Finding:
     """Building twice changes nothing, and a shape that the layer was not built for never comes out as other samples.
 

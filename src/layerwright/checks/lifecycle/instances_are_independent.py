@@ -11,7 +11,7 @@ from layerwright.core.finding import Finding, failed, passed
 from layerwright.trial import Trial, bitwise_equal, randomise, snapshot
 
 
-@check("LW108", "instances-are-independent", requires=("LW102",))
+@check("LW108", "instances-are-independent", requires=("LW901",))
 def instances_are_independent(trial: Trial) -> Finding:
     """What happens to one instance of a layer leaves another instance alone.
 

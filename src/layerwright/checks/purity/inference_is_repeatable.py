@@ -51,7 +51,9 @@ def inference_is_repeatable(trial: Trial) -> Finding:
     try:
         again = trial.call(layer, trial.usual, training=False)
     except LayerError as error:
-        return failed(f"after calls on other inputs and on symbolic ones, the first call raised {quote(error.error)}", FIX)
+        return failed(
+            f"after calls on other inputs and on symbolic ones, the first call raised {quote(error.error)}", FIX
+        )
     if not bitwise_equal(first, again):
         difference = largest_difference(first, again)
         return failed(f"the same inputs gave outputs that differ by {difference:.3g} after calls on other inputs", FIX)

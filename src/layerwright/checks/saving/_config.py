@@ -1,32 +1,16 @@
 """Configs: taken, written as JSON, compared, and turned back into layers."""
 
-import contextlib
 import json
-import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from layerwright.checks.saving._names import custom_objects
-from layerwright.core.errors import LayerError
-from layerwright.trial import Trial
+from layerwright.trial import Trial, blaming
 
 Config = dict[str, Any]
 
 OWN_SEED = 1
 """Added to the trial's seed where a layer is rebuilt: a process that loads a file starts from other seeds."""
-
-
-@contextlib.contextmanager
-def blaming(doing: str) -> Iterator[None]:
-    """Turn whatever the layer raises into a `LayerError` that says what was being done and what first went wrong."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            yield
-        except LayerError:
-            raise
-        except Exception as error:
-            raise LayerError(doing, _root_cause(error)) from error
 
 
 def config_of(layer: Any) -> Config:
@@ -119,11 +103,3 @@ def _settled(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_settled(item) for item in value]
     return value
-
-
-def _root_cause(error: BaseException) -> BaseException:
-    """Return the exception that Keras quotes in the message of the one it raises instead, if that is what it did."""
-    inner = error.__cause__ or error.__context__
-    while inner is not None and str(inner) and str(inner) in str(error):
-        error, inner = inner, inner.__cause__ or inner.__context__
-    return error

@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from layerwright.checks.saving._config import blaming
 from layerwright.core.errors import LayerError
-from layerwright.trial import Arguments, Trial, largest_difference, randomise
+from layerwright.trial import Arguments, Trial, blaming, largest_difference, randomise
 
 TOLERANCE = 1e-6
 

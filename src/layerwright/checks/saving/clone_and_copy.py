@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from layerwright.checks.saving._config import blaming, changes, config_of
+from layerwright.checks.saving._config import changes, config_of
 from layerwright.checks.saving._model import (
     align_seeds,
     computes_otherwise,
@@ -20,7 +20,7 @@ from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError
 from layerwright.core.finding import Finding, failed, passed
-from layerwright.trial import Trial, copy_weights
+from layerwright.trial import Trial, blaming, copy_weights
 
 BUILD_FIX = (
     "Override build(self, input_shape) and build the inner layers there; pass named functions instead of lambdas."

@@ -21,7 +21,7 @@ BUILD_FIX = (
 )
 
 
-@check("LW701", "config-round-trip", requires=("LW102",))
+@check("LW701", "config-round-trip", requires=("LW901",))
 def config_round_trip(trial: Trial) -> Finding:
     """`from_config(get_config())` builds the same layer, and the config is JSON.
 

@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from layerwright.checks.saving._config import OWN_SEED, blaming
+from layerwright.checks.saving._config import OWN_SEED
 from layerwright.checks.saving._model import (
     align_seeds,
     computes_otherwise,
@@ -20,7 +20,7 @@ from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError
 from layerwright.core.finding import Finding, failed, passed
-from layerwright.trial import Trial
+from layerwright.trial import Trial, blaming
 
 FIX = (
     "Keras rebuilds the layer with from_config(get_config()), then build_from_config(get_build_config()), where shapes "

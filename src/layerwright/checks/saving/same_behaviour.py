@@ -20,7 +20,7 @@ FIX = (
 )
 
 
-@check("LW703", "same-behaviour", requires=("LW701",))
+@check("LW703", "same-behaviour", requires=("LW701", "LW104"))
 def same_behaviour(trial: Trial) -> Finding:
     """A layer rebuilt from its config computes the same, once it has the same weights.
 

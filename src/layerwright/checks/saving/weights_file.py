@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from layerwright.checks.saving._config import OWN_SEED, blaming
+from layerwright.checks.saving._config import OWN_SEED
 from layerwright.checks.saving._model import align_seeds, computes_otherwise, functional, lost_weights, move_weights
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.finding import Finding, failed, passed
-from layerwright.trial import Trial
+from layerwright.trial import Trial, blaming
 
 FIX = (
     "Create every weight in build() with add_weight(); where save_own_variables() and load_own_variables() are "

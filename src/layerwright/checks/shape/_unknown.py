@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import traceback
 import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -81,8 +82,5 @@ class _FixedSizes(logging.Handler):
 
 
 def _stack() -> list[FrameType]:
-    frames, frame = [], sys._getframe(2)
-    while frame is not None:
-        frames.append(frame)
-        frame = frame.f_back
-    return frames[::-1]
+    """Return the running frames, outermost first, without those of this file."""
+    return [frame for frame, _ in traceback.walk_stack(sys._getframe(2))][::-1]

@@ -15,7 +15,7 @@ FIX = (
 )
 
 
-@check("LW204", "any-size", requires=("LW102",), exempt={"fixed_shape": True})
+@check("LW204", "any-size", requires=("LW901",), exempt={"fixed_shape": True})
 def any_size(trial: Trial) -> Finding:
     """The layer serves any number of samples, and any size of the axes that the case leaves free.
 

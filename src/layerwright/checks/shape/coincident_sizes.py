@@ -104,7 +104,7 @@ def _judge(trial: Trial, run: Run, sizes: tuple[int, int, int]) -> Iterator[Find
     if _agree(trial, one, other):
         yield passed()
     elif _draws(trial):
-        yield not_probed("the layer draws random numbers in inference; another batch size means other draws")
+        yield not_probed("two calls of the layer differ: it draws random numbers, or keeps state, in inference")
     elif not _agree(trial, other, run(control)):
         yield not_probed("what the layer computes depends on the size of the batch in itself: see LW303")
     else:

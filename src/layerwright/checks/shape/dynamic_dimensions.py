@@ -29,10 +29,10 @@ def dynamic_dimensions(trial: Trial) -> Finding:
 
     How it is tested:
         Symbolically, on `KerasTensor`s. Traced: TensorFlow with `None` in the signature, JAX by shape polymorphism,
-        torch by a dynamic export; then run on the usual inputs. A trace that fails is held against the layer if one
-        with all sizes known succeeds and, on JAX and torch, the layer's own code asked for the batch size; where a
-        function of Keras or of the framework did, or the axis is another one (JAX and torch trace anew for each
-        length), it is reported as not probed.
+        torch by an export with the batch axis dynamic; then run on the usual inputs. A trace that fails is held
+        against the layer if one with all sizes known succeeds and, on JAX and torch, the layer's own code asked for
+        the batch size. Where a function of Keras or of the framework did, or where JAX asked for another size (it
+        traces anew for each length), it is reported as not probed.
 
     Exempt when:
         The layer declares `fixed_shape`.
@@ -48,6 +48,8 @@ def dynamic_dimensions(trial: Trial) -> Finding:
         trial.symbolic_call(trial.construct())
     except LayerError as error:
         return failed(f"{error.doing} with {_named(free)} unknown raised {quote(error.error)}", FIX)
+    if trial.backend.NAME == "torch":
+        free = batch  # torch traces anew for each length
     try:
         return _compared(trial, free)
     except Refusal as refusal:
@@ -73,7 +75,7 @@ def _compared(trial: Trial, axes: FreeAxes) -> Finding:
         return passed(difference=difference)
     shapes, wanted = [array.shape for array in outputs], [array.shape for array in eager]
     if shapes == wanted and draws_in_inference(trial):
-        return not_probed("the layer draws random numbers in inference, and a traced program draws others")
+        return not_probed("two calls of the layer differ: it draws random numbers, or keeps state, in inference")
     seen = f"gives shapes {shapes}, eagerly {wanted}" if shapes != wanted else f"differs by {difference:.3g} of scale"
     return failed(
         f"traced with {_named(axes)} unknown, the layer {seen}; expected what it computes eagerly, to {allowed:g}", FIX

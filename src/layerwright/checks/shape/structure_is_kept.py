@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from layerwright.checks.axes._subject import caller, lively, tolerance
+from layerwright.checks.axes._subject import caller, draws_in_inference, lively, tolerance
 from layerwright.checks.saving._model import feed, functional
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError
-from layerwright.core.finding import Finding, failed, passed, skipped
+from layerwright.core.finding import Finding, failed, not_probed, passed, skipped
 from layerwright.trial import Arguments, Trial, bitwise_equal, largest_difference, leaves
 
 
@@ -52,6 +52,8 @@ def structure_is_kept(trial: Trial) -> Finding:
         raise
     direct, held = caller(trial, False)(usual), leaves(trial.call(model, feed(trial), training=False))
     difference, allowed = largest_difference(direct, held), tolerance(trial)
+    if difference > allowed and draws_in_inference(trial):
+        return not_probed("two calls of the layer differ: it draws random numbers, or keeps state, in inference")
     if difference > allowed:
         return failed(
             f"in a functional model the layer gives {_shapes(held)}, {difference:.3g} of scale away from the "

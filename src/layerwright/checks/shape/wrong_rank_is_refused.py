@@ -47,7 +47,7 @@ def wrong_rank_is_refused(trial: Trial) -> Finding:
         return skipped("the layer takes several tensors")
     accepted = []
     for shape in _shapes(spec, trial):
-        arguments, other = (trial.arguments_of(lambda _, to=shape: to, seed=seed) for seed in (0, 1))
+        arguments, other = _arguments(trial, shape, 0), _arguments(trial, shape, 1)
         call = _accepting(trial, arguments)
         if call is not None:
             accepted.append(shape)
@@ -64,6 +64,10 @@ def _shapes(spec: InputSpec, trial: Trial) -> Iterator[tuple[int, ...]]:
     yield (batch, 2, *rest)
 
 
+def _arguments(trial: Trial, shape: tuple[int, ...], seed: int) -> Arguments:
+    return trial.arguments_of(lambda _: shape, seed=seed)
+
+
 def _accepting(trial: Trial, arguments: Arguments) -> Call | None:
     """Return the built layer, or else a new one, as a function to output arrays; None if both refuse the arguments."""
     for layer in (lively(trial), trial.construct()):
@@ -78,7 +82,7 @@ def _accepting(trial: Trial, arguments: Arguments) -> Call | None:
     return None
 
 
-def _judge(trial: Trial, call: Call, arguments: Arguments, other: Arguments, outputs: list[Array]) -> Finding | None:
+def _judge(trial: Trial, call: Call, arguments: Arguments, other: Arguments) -> Finding | None:
     """Return what is wrong with what the layer made of an input of the wrong rank; None if nothing is."""
     outputs = call(arguments)
     rank, least = arguments.arrays()[0].ndim, trial.case.traits.min_rank
