@@ -85,12 +85,23 @@ def accuracy(model: keras.Model, split: str = "test", padding_length: int | None
     return float(np.mean(scores.argmax(axis=-1) == speakers))
 
 
+def report_loss(name: str, every: int = 10) -> keras.callbacks.Callback:
+    """Return a callback that prints the training loss each `every` epochs."""
+
+    def after(epoch: int, logs: dict[str, float]) -> None:
+        if (epoch + 1) % every == 0:
+            print(f"  {name}: epoch {epoch + 1}, loss {logs['loss']:.3f}", flush=True)
+
+    return keras.callbacks.LambdaCallback(on_epoch_end=after)
+
+
 def main() -> None:
     """Train both networks, and print their accuracies as padded in training and padded differently."""
-    print(f"{'test accuracy':<34}{'padded to 29 with 0':>20}{'to 290 with 50':>20}")
+    rows = []
     for masked, name in ((True, "CausalConv1D and MaskedAverage"), (False, "Conv1D and GlobalAveragePooling1D")):
-        model = train(masked)
-        print(f"{name:<34}{accuracy(model):>20.1%}{accuracy(model, padding_length=290, fill=50.0):>20.1%}", flush=True)
+        model = train(masked, callbacks=[report_loss(name)])
+        rows.append(f"{name:<34}{accuracy(model):>20.1%}{accuracy(model, padding_length=290, fill=50.0):>20.1%}")
+    print(f"\n{'test accuracy':<34}{'padded to 29 with 0':>20}{'to 290 with 50':>20}", *rows, sep="\n")
 
 
 if __name__ == "__main__":

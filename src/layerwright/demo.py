@@ -1,12 +1,15 @@
 """`layerwright demo`: fourteen mistakes caught, two sound layers proved, and a classifier trained on real data."""
 
+import ast
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.padding import Padding
+from rich.text import Text
 
 from layerwright.backends import installed
 from layerwright.core.discovery import all_checks, check_by_code
@@ -24,47 +27,39 @@ CLASSIFIER_LAYERS = ("layerwright.layers:CausalConv1D", "layerwright.layers:Mask
 def run() -> int:
     """Run the demonstration and return its exit status: 0 if everything is as it should be."""
     console = Console(highlight=False)
-    examples = _examples()
+    mistakes, classifier = (_examples() / name for name in ("common_mistakes.py", "series_classifier.py"))
     backends = installed()
     if not backends:
-        raise UsageError(
-            "no backend is installed; install one: pip install 'layerwright[jax]' (or [tensorflow], [torch])."
-        )
-    caught = _show_mistakes(console, examples / "common_mistakes.py", backends)
-    clean = _show_sound_layers(console, backends)
-    trained = _train(console, examples / "series_classifier.py", backends)
+        raise UsageError("no backend is installed; install one: pip install 'layerwright[jax]' (or another).")
+    _head(console, f"1. Short layers with one mistake each: layerwright check {mistakes.name}")
+    report = _check([str(mistakes), *CLASSIFIER_LAYERS], backends)
+    caught = _show_mistakes(console, report, _planted(mistakes), backends)
+    clean = _show_sound_layers(console, report)
+    trained = _train(console, classifier, backends)
     console.print("\nNext: [bold]layerwright check your_layers.py[/], and [bold]layerwright explain LW301[/].")
     return 0 if caught and clean and trained else 1
 
 
-def _show_mistakes(console: Console, path: Path, backends: tuple[str, ...]) -> bool:
-    """Check the broken layers and print, for each, what was planted and what was found."""
-    _head(console, f"1. Fourteen short layers with one mistake each: layerwright check {path.name}")
-    planted = _planted(path)
-    report = _check([str(path)], backends)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("layer", "found by", "on", "what was seen"):
-        table.add_column(heading, no_wrap=heading == "layer")
+def _show_mistakes(console: Console, report: Report, planted: dict[str, str], backends: tuple[str, ...]) -> bool:
+    """Print, for each broken layer, what was planted and what was found."""
     missed = []
     for layer, code in planted.items():
         found = _findings(report, layer, code)
         missed += [] if found else [layer]
-        check = check_by_code(code)
-        message = next(iter(found.values()), "[bold red]not found[/]")
-        where = "every backend" if len(found) == len(backends) else ", ".join(found)
-        table.add_row(layer, f"{code} {check.slug}", where, _shortened(message))
-    console.print(table)
-    console.print(f"\n{len(planted) - len(missed)} of {len(planted)} mistakes caught. One of them in full:\n")
-    runs = tuple(run for run in report.runs if run.target.endswith(":SwapHeads"))
-    console.print(show(Report(runs, report.keras, report.layerwright)))
+        where = "every backend" if len(found) == len(backends) else ", ".join(found) or "[bold red]no backend[/]"
+        console.print(f"[bold]{layer:<22}[/]{code} {check_by_code(code).slug}, on {where}")
+        message = next(iter(found.values()), "not found")
+        console.print(Padding(Text(message, style="dim"), (0, 0, 0, 22)))
+    console.print(f"\n[bold]{len(planted) - len(missed)} of {len(planted)} mistakes caught.[/] One of them in full:\n")
+    console.print(show(_part(report, ":SwapHeads")))
     return not missed
 
 
-def _show_sound_layers(console: Console, backends: tuple[str, ...]) -> bool:
+def _show_sound_layers(console: Console, report: Report) -> bool:
     _head(console, f"2. The two layers of the classifier: layerwright check {' '.join(CLASSIFIER_LAYERS)}")
-    report = _check(CLASSIFIER_LAYERS, backends)
-    console.print(show(report))
-    return report.ok
+    part = _part(report, *CLASSIFIER_LAYERS)
+    console.print(show(part))
+    return part.ok
 
 
 def _train(console: Console, path: Path, backends: tuple[str, ...]) -> bool:
@@ -72,7 +67,10 @@ def _train(console: Console, path: Path, backends: tuple[str, ...]) -> bool:
     backend = "jax" if "jax" in backends else backends[0]
     _head(console, f"3. The classifier on real series, on {backend}: python examples/{path.name}")
     environment = {**quiet_environment(backend), "PYTHONUNBUFFERED": "1"}
-    return subprocess.run([sys.executable, str(path)], env=environment, check=False).returncode == 0
+    done = subprocess.run([sys.executable, str(path)], env=environment, stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode != 0:
+        console.print(done.stderr, markup=False)
+    return done.returncode == 0
 
 
 def _check(targets: Any, backends: tuple[str, ...]) -> Report:
@@ -81,6 +79,11 @@ def _check(targets: Any, backends: tuple[str, ...]) -> Report:
     if result.interrupted:
         raise KeyboardInterrupt
     return result.report
+
+
+def _part(report: Report, *ends: str) -> Report:
+    """Return the part of the report whose targets end so."""
+    return replace(report, runs=tuple(run for run in report.runs if run.target.endswith(ends)))
 
 
 def _findings(report: Report, layer: str, code: str) -> dict[str, str]:
@@ -96,8 +99,6 @@ def _findings(report: Report, layer: str, code: str) -> dict[str, str]:
 
 def _planted(path: Path) -> dict[str, str]:
     """Read `PLANTED` out of the example without importing Keras here."""
-    import ast
-
     for node in ast.parse(path.read_text("utf-8")).body:
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "PLANTED":
             read: dict[str, str] = ast.literal_eval(node.value)
@@ -112,10 +113,6 @@ def _examples() -> Path:
         if (folder / "common_mistakes.py").exists():
             return folder
     raise UsageError("the examples are not installed; run the demonstration from a checkout of the repository.")
-
-
-def _shortened(message: str, most: int = 110) -> str:
-    return message if len(message) <= most else message[: most - 1] + "…"
 
 
 def _head(console: Console, text: str) -> None:

@@ -339,4 +339,7 @@ def blaming(doing: str) -> Iterator[None]:
         except (LayerError, MemoryError):
             raise
         except Exception as error:
-            raise LayerError(doing, root_cause(error)) from error
+            cause = root_cause(error)
+            if isinstance(cause, MemoryError):
+                raise cause from error
+            raise LayerError(doing, cause) from error

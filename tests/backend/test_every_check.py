@@ -15,6 +15,7 @@ EXPECTED_CODES = {
     *(f"LW20{n}" for n in range(1, 9)),
     *(f"LW30{n}" for n in range(1, 9)),
     *(f"LW70{n}" for n in range(1, 9)),
+    "LW901",
 }
 ids = [check.code for check in CHECKS]
 

@@ -59,4 +59,5 @@ def call_with_free_axes(
 def random_state() -> Any:
     from tensorflow.python.eager import context  # op-level seeds are drawn from here; no public name
 
-    return tf.random.get_global_generator().state.numpy().tolist(), context.context()._rng.getstate()
+    drawn = getattr(context.context(), "_rng", None)  # there once something was seeded or drawn
+    return tf.random.get_global_generator().state.numpy().tolist(), drawn and drawn.getstate()

@@ -11,7 +11,7 @@ from layerwright.core.finding import Finding, failed, not_probed, passed, skippe
 from layerwright.trial import Arguments, Array, Trial, largest_difference
 
 
-@check("LW303", "batch-size-is-free", requires=("LW301",), exempt={"batch": "coupled"})
+@check("LW303", "batch-size-is-free", requires=("LW301", "LW204"), exempt={"batch": "coupled"})
 def batch_size_is_free(trial: Trial) -> Finding:
     """A sample's output does not depend on how many samples are in the batch, in inference.
 
