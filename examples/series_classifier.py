@@ -44,9 +44,9 @@ def build_model(masked: bool = True) -> keras.Model:
     series, mask = keras.Input((None, 12), name="series"), keras.Input((None,), dtype="bool", name="mask")
     hidden = normalise(series)
     if masked:
-        hidden = CausalConv1D(FILTERS)(hidden, mask=mask)  # from here on the mask travels with the tensors
-        hidden = CausalConv1D(FILTERS)(keras.layers.Dropout(0.2)(hidden))
-        pooled = MaskedAverage()(hidden)
+        hidden = CausalConv1D(FILTERS)(hidden, mask=mask)
+        hidden = CausalConv1D(FILTERS)(keras.layers.Dropout(0.2)(hidden), mask=mask)
+        pooled = MaskedAverage()(hidden, mask=mask)
     else:
         hidden = keras.layers.Conv1D(FILTERS, 3, padding="causal", activation="relu")(hidden)
         hidden = keras.layers.Dropout(0.2)(hidden)

@@ -14,7 +14,7 @@ import numpy as np
 
 from layerwright import backends
 from layerwright.core.case import Case, InputSpec
-from layerwright.core.errors import LayerError, root_cause
+from layerwright.core.errors import LayerError, chain, root_cause
 
 Array = np.ndarray[Any, Any]
 BATCH_SIZES = (4, 3, 7, 11)
@@ -339,7 +339,7 @@ def blaming(doing: str) -> Iterator[None]:
         except (LayerError, MemoryError):
             raise
         except Exception as error:
-            cause = root_cause(error)
-            if isinstance(cause, MemoryError):
-                raise cause from error
-            raise LayerError(doing, cause) from error
+            shortage = next((each for each in chain(error) if isinstance(each, MemoryError)), None)
+            if shortage is not None:
+                raise shortage from error
+            raise LayerError(doing, root_cause(error)) from error

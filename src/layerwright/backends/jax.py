@@ -7,13 +7,13 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import jax
+import jax.export
 import jax.numpy as jnp
 
 NAME = "jax"
 
 
 def preload() -> None:
-    importlib.import_module("jax.export")  # an attribute of jax only once it is imported
     with contextlib.suppress(ImportError):
         importlib.import_module("tensorflow")  # keras.utils.set_random_seed imports it wherever it is installed
 

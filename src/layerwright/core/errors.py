@@ -9,6 +9,7 @@ LayerwrightError
 """
 
 import re
+from collections.abc import Iterator
 
 
 class LayerwrightError(Exception):
@@ -54,9 +55,18 @@ def quote(error: BaseException, limit: int = 300) -> str:
     return f"{name}: {said}" if said else name
 
 
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield the exception and those that it was raised from or while handling, the latest first."""
+    each: BaseException | None = error
+    while each is not None:
+        yield each
+        each = each.__cause__ or each.__context__
+
+
 def root_cause(error: BaseException) -> BaseException:
     """Return the exception that Keras quotes in the message of the one it raises instead, if that is what it did."""
-    inner = error.__cause__ or error.__context__
-    while inner is not None and str(inner) and str(inner) in str(error):
-        error, inner = inner, inner.__cause__ or inner.__context__
+    for inner in chain(error):
+        if inner is not error and not (str(inner) and str(inner) in str(error)):
+            break
+        error = inner
     return error

@@ -42,16 +42,19 @@ def _layer_rows() -> list[Row]:
 
 def _cell_rows() -> list[Row]:
     layers = _layers()
-    stack = [layers.GRUCell(3), layers.LSTMCell(3)]
+
+    def stack() -> list[Any]:
+        return [layers.GRUCell(3), layers.LSTMCell(3)]
+
     return [
         row("GRUCell", (None, 5), units=3, call={"states": [STATE]}),
         row("GRUCell", (None, 5), units=3, reset_after=False, use_bias=False, call={"states": [STATE]}),
         row("LSTMCell", (None, 5), units=3, call={"states": [STATE, STATE]}),
         row("SimpleRNNCell", (None, 5), units=3, dropout=0.3, call={"states": [STATE]}, traits=RANDOM),
-        row("StackedRNNCells", (None, 5), cells=stack, call={"states": [STATE, [STATE, STATE]]}),
+        row("StackedRNNCells", (None, 5), cells=stack(), call={"states": [STATE, [STATE, STATE]]}),
         row("RNN", SEQUENCE, cell=layers.LSTMCell(3)),
         row("RNN", SEQUENCE, cell=layers.GRUCell(3), call=MASK, zero_output_for_mask=True, traits=CAUSAL, **SEQUENCES),
-        row("RNN", SEQUENCE, cell=layers.StackedRNNCells(stack), return_state=True),
+        row("RNN", SEQUENCE, cell=layers.StackedRNNCells(stack()), return_state=True),
         row("RNN", SEQUENCE, cell=[layers.SimpleRNNCell(3), layers.SimpleRNNCell(2)], traits=CAUSAL, **SEQUENCES),
     ]
 
