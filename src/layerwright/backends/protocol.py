@@ -26,7 +26,7 @@ class Backend(Protocol):
         """Return the gradient of a scalar `function` by each of its tensor `arguments`; None where there is none."""
 
     def jit(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return `function`, a function of tensors, compiled as this backend compiles."""
+        """Return `function`, a function of tensors, compiled: by `tf.function`, `jax.jit` or `torch.export`."""
 
     def trace(self, function: Callable[..., Any], arguments: Sequence[Any]) -> str:
         """Return the program that tracing `function` on `arguments` gives, as text."""

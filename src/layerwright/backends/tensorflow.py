@@ -32,7 +32,8 @@ def gradient(function: Callable[..., Any], arguments: Sequence[Any]) -> tuple[An
         for tensor in tensors:
             tape.watch(tensor)
         value = function(*tensors)
-    return tuple(tape.gradient(value, tensors))
+    gradients = tape.gradient(value, tensors)
+    return tuple(gradient if gradient is None else tf.convert_to_tensor(gradient) for gradient in gradients)
 
 
 def jit(function: Callable[..., Any]) -> Callable[..., Any]:

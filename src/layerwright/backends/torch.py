@@ -38,7 +38,14 @@ def gradient(function: Callable[..., Any], arguments: Sequence[Any]) -> tuple[An
 
 
 def jit(function: Callable[..., Any]) -> Callable[..., Any]:
-    compiled: Callable[..., Any] = torch.compile(function)
+    programs: dict[Any, Any] = {}
+
+    def compiled(*tensors: Any) -> Any:
+        signature = tuple((tuple(tensor.shape), tensor.dtype) for tensor in tensors)
+        if signature not in programs:
+            programs[signature] = torch.export.export(_module(function), tensors, strict=False).module()
+        return programs[signature](*tensors)
+
     return compiled
 
 
@@ -55,11 +62,15 @@ def random_state() -> Any:
 def call_with_free_axes(
     function: Callable[..., Any], arguments: Sequence[Any], free_axes: Sequence[Sequence[int]]
 ) -> Any:
+    tensors = tuple(torch.as_tensor(argument) for argument in arguments)
+    free = tuple(dict.fromkeys(axes, torch.export.Dim.DYNAMIC) for axes in free_axes)
+    program = torch.export.export(_module(function), tensors, dynamic_shapes=(free,), strict=False)
+    return program.module()(*tensors)
+
+
+def _module(function: Callable[..., Any]) -> torch.nn.Module:
     class Program(torch.nn.Module):
         def forward(self, *tensors: Any) -> Any:
             return function(*tensors)
 
-    tensors = tuple(torch.as_tensor(argument) for argument in arguments)
-    free = tuple(dict.fromkeys(axes, torch.export.Dim.DYNAMIC) for axes in free_axes)
-    program = torch.export.export(Program(), tensors, dynamic_shapes=(free,), strict=False)
-    return program.module()(*tensors)
+    return Program()

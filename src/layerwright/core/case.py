@@ -98,6 +98,10 @@ class Traits:
         minimum: The smallest size that each axis between batch and features may have.
         time_axis: Which axis of inputs and outputs is time.
         min_rank: The smallest input rank, batch axis included, that the layer means to serve.
+        masking: What a mask means to the layer. `"respected"`: where it takes one or declares `supports_masking`,
+            masked steps count for nothing. `"consumed"`: so too, and on purpose no mask goes on. `"generated"`: the
+            layer makes a mask from what its inputs hold.
+        positional: An output step depends on where it stands counted from the end, or on how long the input is.
     """
 
     batch: Literal["independent", "coupled-in-training", "coupled"] = "independent"
@@ -110,13 +114,20 @@ class Traits:
     minimum: int = 1
     time_axis: int = 1
     min_rank: int | None = None
+    masking: Literal["respected", "consumed", "generated"] = "respected"
+    positional: bool = False
 
     def __post_init__(self) -> None:
-        choices = ("independent", "coupled-in-training", "coupled")
-        if self.batch not in choices:
-            raise UsageError(f"Traits: batch must be one of {', '.join(choices)} (got {self.batch!r}).")
+        for trait, choices in CHOICES.items():
+            value = getattr(self, trait)
+            if value not in choices:
+                raise UsageError(f"Traits: {trait} must be one of {', '.join(choices)} (got {value!r}).")
 
 
+CHOICES = {
+    "batch": ("independent", "coupled-in-training", "coupled"),
+    "masking": ("respected", "consumed", "generated"),
+}
 TRAIT_NAMES = tuple(trait.name for trait in fields(Traits))
 
 
@@ -134,6 +145,9 @@ class Case:
         expect: Codes of checks known to fail, each with its reason.
         name: How reports call the case; by default the construction in words.
         notes: What was settled on when the case was worked out rather than declared.
+        reference: What the layer should compute, in NumPy: `reference(inputs, weights, **call)`, where inputs and
+            call hold float64 arrays in the case's structure and `weights` maps the path of each variable, without
+            the layer's own name, to a float64 array. Returns the outputs in the layer's structure.
 
     Example:
         >>> import layerwright as lw
@@ -150,6 +164,7 @@ class Case:
     expect: Mapping[str, str] = field(default_factory=dict)
     name: str = ""
     notes: tuple[str, ...] = ()
+    reference: Callable[..., Any] | None = None
 
     def __post_init__(self) -> None:
         if self.inputs is not None:

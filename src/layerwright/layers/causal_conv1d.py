@@ -61,7 +61,7 @@ class CausalConv1D(keras.layers.Conv1D):
         inputs: `(batch, time, features)`.
         mask: `(batch, time)`, true where a step counts. By default the mask that travels with the inputs.
 
-    Output: `(batch, time, filters)`, with the mask. (Keras 3.10 carries on a mask that is attached, not one given here.)
+    Output: `(batch, time, filters)`, with the mask. (Keras 3.10 carries on an attached mask, not one given here.)
 
     Raises:
         ValueError: If an argument is not one of those above, `groups` divides `filters` or the features with a rest,
