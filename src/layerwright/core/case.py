@@ -277,9 +277,10 @@ def _fresh(value: Any) -> Any:
         return type(value).from_config(value.get_config())
     if isinstance(value, (list, tuple)) and any(hasattr(item, "get_config") for item in value):
         return type(value)(_fresh(item) for item in value)
-    if callable(value):
+    try:
+        return copy.deepcopy(value)  # functions and classes copy as themselves
+    except Exception:  # what cannot be copied (an open file, a module) is shared; its own copier may raise anything
         return value
-    return copy.deepcopy(value)
 
 
 def _brief(value: Any) -> str:
