@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from layerwright.core.case import Case, cases_for, traits_from
-from layerwright.core.check import Check
+from layerwright.core.check import Check, as_expected
 from layerwright.core.discovery import check_by_code, select_checks
 from layerwright.core.errors import LayerError, UsageError, quote
-from layerwright.core.finding import Finding, Outcome, Report, Run, failed, skipped, with_identity
+from layerwright.core.finding import Finding, Outcome, Report, Run, failed, not_probed, skipped, with_identity
 from layerwright.trial import Trial
 
 HOLDS = frozenset({Outcome.PASSED, Outcome.WARNED, Outcome.SKIPPED, Outcome.NOT_PROBED, Outcome.XPASSED})
@@ -54,6 +54,37 @@ def run_checks(
         yield from settle(check)
 
 
+def observe(
+    case: Case, check: Check, first: Any, *, seed: int = 0, outcomes: MutableMapping[str, Outcome] | None = None
+) -> tuple[tuple[Any, ...], tuple[Finding, ...]]:
+    """Return what a check across backends wants to see of a case here: one thing, or none and findings that say why.
+
+    Args:
+        case: The case; its inputs must be known.
+        check: The check.
+        first: What was seen on the first backend; None on the first.
+        seed: Where everything drawn at random starts from.
+        outcomes: Outcomes of checks that ran before, by code.
+    """
+    outcomes = {} if outcomes is None else outcomes
+    required = [check_by_code(code) for code in check.requires if code not in outcomes]
+    findings = list(run_checks(case, required, seed=seed, outcomes=outcomes))
+    trial = Trial(case, seed)
+    refused = next(_inapplicable(check, trial, outcomes), None)
+    if refused is not None:
+        bad = [finding for finding in findings if finding.outcome not in HOLDS]
+        return (), (*bad, with_identity(refused, check.code, check.slug, 0.0))
+    observed: list[Any] = []
+
+    def function(trial: Trial) -> Iterator[Finding]:
+        observed.append(check.observe(trial, first))
+        yield from ()
+
+    looking = replace(check, function=function)
+    made = tuple(with_identity(finding, check.code, check.slug, 0.0) for finding in _guarded(looking, trial))
+    return tuple(observed), made
+
+
 def worst(findings: Iterable[Finding]) -> Outcome:
     """Return the outcome that decides whether checks that build on these findings may run."""
     outcomes = [finding.outcome for finding in findings]
@@ -63,22 +94,33 @@ def worst(findings: Iterable[Finding]) -> Outcome:
 def _findings(
     check: Check, trial: Trial, outcomes: Mapping[str, Outcome], on_start: Callable[[Check], object]
 ) -> Iterator[Finding]:
-    reason = check.inapplicable(trial.case.traits)
-    broken = next((code for code in check.requires if outcomes[code] not in HOLDS), None)
-    if reason is not None:
-        yield with_identity(skipped(reason), check.code, check.slug, 0.0)
+    refused = next(_inapplicable(check, trial, outcomes), None)
+    if refused is not None:
+        yield with_identity(refused, check.code, check.slug, 0.0)
         return
-    if broken is not None:
-        needed = check_by_code(broken)
-        message = f"needs {needed.code} {needed.slug} to hold first; it is {outcomes[broken]}"
-        yield with_identity(Finding(Outcome.BLOCKED, message), check.code, check.slug, 0.0)
+    if check.across_backends:
+        message = "compares backends, each in a process of its own"
+        fix = "Run `layerwright check --backend all`."
+        yield with_identity(not_probed(message, fix), check.code, check.slug, 0.0)
         return
     on_start(check)
     started = time.perf_counter()
     for finding in _guarded(check, trial):
-        expected = _as_expected(finding, check, trial.case.expect)
+        expected = as_expected(finding, check, trial.case.expect)
         yield with_identity(expected, check.code, check.slug, time.perf_counter() - started)
         started = time.perf_counter()
+
+
+def _inapplicable(check: Check, trial: Trial, outcomes: Mapping[str, Outcome]) -> Iterator[Finding]:
+    """Say why a check is not run: the layer's traits exempt it, or a check that it requires does not hold."""
+    reason = check.inapplicable(trial.case.traits)
+    if reason is not None:
+        yield skipped(reason)
+    for code in check.requires:
+        if outcomes[code] not in HOLDS:
+            needed = check_by_code(code)
+            message = f"needs {needed.code} {needed.slug} to hold first; it is {outcomes[code]}"
+            yield Finding(Outcome.BLOCKED, message)
 
 
 def _guarded(check: Check, trial: Trial) -> Iterator[Finding]:
@@ -102,17 +144,6 @@ def _guarded(check: Check, trial: Trial) -> Iterator[Finding]:
         )
     except Exception as error:
         yield Finding(Outcome.ERRORED, f"the check itself broke: {quote(error)}", "Please report this as a bug.")
-
-
-def _as_expected(finding: Finding, check: Check, expect: Mapping[str, str]) -> Finding:
-    reason = expect.get(check.code, expect.get(check.slug))
-    if reason is None:
-        return finding
-    if finding.outcome in (Outcome.FAILED, Outcome.WARNED):
-        return Finding(Outcome.XFAILED, f"expected: {reason} ({finding.message})", finding.fix, finding.evidence)
-    if finding.outcome is Outcome.PASSED:
-        return Finding(Outcome.XPASSED, f"expected to fail ({reason}) but holds", "Drop the expectation.")
-    return finding
 
 
 def run_case(case: Case, checks: Iterable[Check], *, target: str = "", seed: int = 0) -> Run:

@@ -53,6 +53,19 @@ Exit status: 0 everything held, 1 something failed, 2 the command was wrong or a
 130 interrupted (what is known so far is printed).
 """
 
+AUDIT_EXAMPLES = """
+Examples:
+
+    layerwright audit keras
+
+    layerwright audit keras --backend jax --only Attention --select LW4
+
+A package brings its cases through the entry point group `layerwright.cases`: a module with a function `cases()` that
+returns a list of `layerwright.Case`, and perhaps `defects()`.
+
+Exit status: 0 nothing failed that is not explained, 1 something did, 2 the command was wrong, 130 interrupted.
+"""
+
 
 @app.command(epilog=EXAMPLES)
 def check(
@@ -136,6 +149,69 @@ def check(
         typer.echo("layerwright: interrupted; the report holds what was known by then.", err=True)
         raise typer.Exit(130)
     raise typer.Exit(0 if result.report.ok else 1)
+
+
+@app.command(epilog=AUDIT_EXAMPLES)
+def audit(
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="Whose layers: `keras`, or the name under which a package brings cases."),
+    ],
+    backend: Annotated[
+        list[BackendChoice] | None,
+        typer.Option("--backend", help="Where to check; by default on every installed backend."),
+    ] = None,
+    select: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--select", help="Run only these: codes, families (`LW3`) or slugs, comma separated.", metavar="CODES"
+        ),
+    ] = None,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option("--ignore", help="Leave these out: codes, families or slugs, comma separated.", metavar="CODES"),
+    ] = None,
+    only: Annotated[
+        str, typer.Option("--only", help="Check only cases that hold this text, such as `Conv`.", metavar="TEXT")
+    ] = "",
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", help="Folder for the report; by default layerwright-audit/NAME.", metavar="FOLDER"),
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start anew instead of going on.")] = False,
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="How many cases to check at once.")] = os.cpu_count() or 1,
+    timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds that one check may take.")] = 60.0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Where everything drawn at random starts from.")] = 0,
+) -> None:
+    """Put every layer of a package to the checks, and hold what fails against the defects that are known.
+
+    A case that is done is written down at once: an audit that was ended goes on where it was, with the same command.
+    """
+    from layerwright.audit import run_audit
+    from layerwright.core.discovery import select_checks
+    from layerwright.workers import Options
+
+    options = Options(
+        checks=select_checks(_split(select), _split(ignore)),
+        backends=_backends(backend),
+        jobs=jobs,
+        timeout_seconds=timeout,
+        seed=seed,
+    )
+    folder = output or Path("layerwright-audit", name)
+    with _progress() as draw:
+        done = run_audit(name, options, folder, only=only, fresh=fresh, on_progress=draw)
+    page = _write_audit(done, folder)
+    unexplained = done.unexplained()
+    for run, finding in unexplained:
+        typer.echo(f"{finding.code} {finding.check} {finding.outcome} on {run.backend}, {run.case}: {finding.message}")
+    said = ", ".join(f"{count} {outcome}" for outcome, count in done.report.summary().items() if count)
+    typer.echo(f"{len(done.report.runs)} runs: {said or 'nothing was checked'}; {len(unexplained)} not explained.")
+    typer.echo(f"The report is in {page}.")
+    if done.interrupted:
+        typer.echo("layerwright: interrupted; the same command goes on from here.", err=True)
+        raise typer.Exit(130)
+    raise typer.Exit(1 if unexplained else 0)
 
 
 @app.command()
@@ -284,6 +360,16 @@ def _progress() -> Any:
     from layerwright.report.progress import on_terminal
 
     return on_terminal()
+
+
+def _write_audit(audit: Any, folder: Path) -> Path:
+    from layerwright.audit import PAGE, REPORT
+    from layerwright.report.audit import render
+
+    folder.joinpath(REPORT).write_text(audit.report.to_json(indent=1) + "\n", "utf-8")
+    page = folder / PAGE
+    page.write_text(render(audit), "utf-8")
+    return page
 
 
 def _write(report: Any, output_format: Format, output: Path | None, *, verbose: bool) -> None:

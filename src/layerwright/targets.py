@@ -1,4 +1,4 @@
-"""What a command is pointed at: `file.py`, `file.py:Layer`, `package.module` or `package.module:Layer`."""
+"""What a command is pointed at: `file.py`, `file.py:Layer`, `package.module`, `package.module:Layer` or `…:cases`."""
 
 import ast
 import importlib
@@ -25,7 +25,8 @@ class Target:
         text: The target as the user wrote it.
         module: The path of the file, or the dotted name of the module.
         is_file: Which of the two it is.
-        layer: The name of the one class that is meant; empty for all.
+        layer: The name of the one class that is meant, or of a `Case`, a list of them or a function that returns
+            either; empty for all classes.
     """
 
     text: str
@@ -89,11 +90,26 @@ def find_cases(target: Target, overrides: Overrides) -> list[Case]:
         UsageError: If it cannot be imported, or holds no such layer.
     """
     module = _load(target)
+    named = getattr(module, target.layer, None) if target.layer else None
+    if isinstance(named, (Case, list, tuple)) or inspect.isfunction(named):
+        return [_override(case, overrides) for case in _cases_of(named, target)]
     layers = _layers_of(module, target)
     module_cases = [case for case in getattr(module, MODULE_CASES, ()) if isinstance(case, Case)]
     declared = {layer: tuple(case for case in module_cases if case.layer is layer) for layer in layers}
     cases = {layer: declared[layer] or own for layer, own in cases_for(layers).items()}
     return [_override(case, overrides) for layer in layers for case in cases[layer]]
+
+
+def _cases_of(named: Any, target: Target) -> list[Case]:
+    """Return the cases that a name stands for: it is a case, a list of them, or a function that returns either."""
+    try:
+        found = named() if inspect.isfunction(named) else named
+    except Exception as error:
+        raise UsageError(f"{target.text}() raised {quote(error)}; it must return a Case or a list of them.") from error
+    cases = [found] if isinstance(found, Case) else found
+    if not isinstance(cases, (list, tuple)) or not cases or not all(isinstance(case, Case) for case in cases):
+        raise UsageError(f"{target.text} is neither a layer nor a Case nor a list of them (got {found!r:.80}).")
+    return list(cases)
 
 
 def _load(target: Target) -> ModuleType:

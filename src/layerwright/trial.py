@@ -277,19 +277,11 @@ def largest_difference(first: Any, second: Any) -> float:
     ours, theirs = leaves(first), leaves(second)
     if len(ours) != len(theirs):
         return float("inf")
-    return max((_difference(a, b) for a, b in zip(ours, theirs, strict=True)), default=0.0)
+    return max((relative_difference(a, b) for a, b in zip(ours, theirs, strict=True)), default=0.0)
 
 
-def describe(arguments: Arguments) -> str:
-    """Say in words what a layer is called with: names, shapes and dtypes."""
-    words = []
-    for name, array in arguments.named_arrays():
-        dtype = "" if str(array.dtype) == "float32" else f" {array.dtype}"
-        words.append(f"{'' if name == 'inputs' else name + ' '}{tuple(array.shape)}{dtype}")
-    return ", ".join(words)
-
-
-def _difference(a: Array, b: Array) -> float:
+def relative_difference(a: Array, b: Array) -> float:
+    """Return the largest absolute difference of two arrays relative to the scale of the first; see above."""
     if a.shape != b.shape:
         return float("inf")
     if a.dtype.kind in "USO" or b.dtype.kind in "USO":
@@ -300,6 +292,15 @@ def _difference(a: Array, b: Array) -> float:
         return float("inf")
     scale = max(1.0, float(np.abs(a[finite]).max(initial=0.0)))
     return float(np.abs(a[finite] - b[finite]).max(initial=0.0)) / scale
+
+
+def describe(arguments: Arguments) -> str:
+    """Say in words what a layer is called with: names, shapes and dtypes."""
+    words = []
+    for name, array in arguments.named_arrays():
+        dtype = "" if str(array.dtype) == "float32" else f" {array.dtype}"
+        words.append(f"{'' if name == 'inputs' else name + ' '}{tuple(array.shape)}{dtype}")
+    return ", ".join(words)
 
 
 def _to_numpy(tensor: Any) -> Any:

@@ -2,32 +2,25 @@
 
 import contextlib
 import os
-import signal
-import subprocess
-import sys
 import tempfile
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
-from multiprocessing import Pipe
-from multiprocessing.connection import Connection
-from multiprocessing.reduction import recv_handle
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from layerwright.core.check import Check
+from layerwright.children import IMPORT_SECONDS, Death, Zygote, converse, memory_limit_bytes
+from layerwright.core.check import Check, as_expected
 from layerwright.core.discovery import check_by_code
 from layerwright.core.errors import UsageError
-from layerwright.core.finding import Finding, Outcome, Report, Run, failed, with_identity
-from layerwright.environment import quiet_environment
+from layerwright.core.finding import Finding, Outcome, Report, Run, failed, not_probed, passed, with_identity
 from layerwright.targets import Overrides, Target
-from layerwright.zygote import CRASHED, CheckCase, ListCases, Task
+from layerwright.zygote import CheckCase, ListCases, Observe
 
-IMPORT_SECONDS = 180.0
 MOST_DEATHS = 3
-INTERPRETER = "from layerwright.zygote import main; main()"
+ALONE = "compares backends, and ran on one only; give --backend all, with more than one installed"
 
 
 @dataclass(frozen=True)
@@ -61,6 +54,9 @@ class Checking:
         case: The case in words; better ones come once it is worked out.
         backend: The backend.
         index: Which of the target's cases it is.
+        label: The case in words as it was declared: the same on every backend.
+        notes: What was settled on where the case was worked out.
+        expect: The checks that it is known to fail, each with the reason.
         at: The code of the check in hand.
         state: `"waiting"`, `"running"` or `"done"`.
     """
@@ -70,7 +66,9 @@ class Checking:
     case: str
     backend: str
     index: int
+    label: str
     notes: tuple[str, ...] = ()
+    expect: Mapping[str, str] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     seconds: float = 0.0
     at: str = ""
@@ -92,7 +90,12 @@ class Result:
 
 
 def check_targets(
-    targets: Sequence[Target], options: Options, on_progress: Callable[[Sequence[Checking]], object] = bool
+    targets: Sequence[Target],
+    options: Options,
+    on_progress: Callable[[Sequence[Checking]], object] = bool,
+    *,
+    on_done: Callable[[Sequence[Checking]], object] = bool,
+    leave_out: Callable[[str], bool] = lambda _: False,
 ) -> Result:
     """Put every case of every target to the checks, on every backend.
 
@@ -103,6 +106,8 @@ def check_targets(
         targets: What to check.
         options: How.
         on_progress: Called about ten times a second with every case of the invocation.
+        on_done: Called, from the thread that saw to it, with one case on every backend once all checks of it are done.
+        leave_out: Says of a declared case, in words, that it is not to be checked.
 
     Raises:
         UsageError: If a target cannot be loaded on any backend, or a backend not at all.
@@ -114,7 +119,7 @@ def check_targets(
             "this command isolates layers with fork(), which this system lacks; use lw.check or pytest here."
         )
     work: list[Checking] = []
-    zygotes = {backend: Zygote(backend, _memory_limit_bytes(options.jobs)) for backend in options.backends}
+    zygotes = {backend: Zygote(backend, memory_limit_bytes(options.jobs)) for backend in options.backends}
     stop = threading.Event()
     interrupted = False
     with tempfile.TemporaryDirectory(prefix="layerwright-") as folder, ThreadPoolExecutor(options.jobs) as pool:
@@ -123,9 +128,11 @@ def check_targets(
             for zygote in zygotes.values():
                 zygote.await_ready()
             for target in targets:
-                work += _find_work(target, zygotes, options, logs)
-            crew = _Crew(options, zygotes, logs, stop)
-            _attend([pool.submit(crew.check, one) for one in work], work, on_progress)
+                work += [one for one in _find_work(target, zygotes, options, logs) if not leave_out(one.label)]
+            crew = _Crew(options, zygotes, logs, stop, on_done)
+            groups = _grouped(work)
+            jobs = [pool.submit(crew.check, one, group) for group in groups for one in group.members]
+            _attend(jobs, work, on_progress)
         except KeyboardInterrupt:
             interrupted = True
         finally:
@@ -146,66 +153,30 @@ def _attend(futures: Sequence[Future[None]], work: Sequence[Checking], on_progre
         on_progress(work)
 
 
-class Zygote:
-    """The parent's end of a zygote process; see `layerwright.zygote`."""
+class _Group:
+    """One case on every backend."""
 
-    def __init__(self, backend: str, memory_bytes: int) -> None:
-        self.backend = backend
-        self.keras = ""
+    def __init__(self, members: Sequence[Checking]) -> None:
+        self.members = members
         self.lock = threading.Lock()
-        self.children: set[int] = set()
-        self.connection, theirs = Pipe()
-        environment = quiet_environment(backend)
-        command = [sys.executable, "-c", INTERPRETER, str(theirs.fileno()), str(memory_bytes)]
-        nothing = subprocess.DEVNULL
-        self.process = subprocess.Popen(
-            command, env=environment, pass_fds=[theirs.fileno()], stdin=nothing, stdout=nothing, stderr=nothing
-        )
-        theirs.close()
+        self.left = len(members)
 
-    def await_ready(self) -> None:
-        """Wait until Keras is imported there.
-
-        Raises:
-            UsageError: If it cannot be.
-        """
-        if not self.connection.poll(IMPORT_SECONDS):
-            raise UsageError(f"importing Keras on {self.backend} takes more than {IMPORT_SECONDS:.0f} s.")
-        try:
-            said, value = self.connection.recv()
-        except EOFError:
-            said, value = "failed", "the process ended while importing it"
-        if said == "failed":
-            raise UsageError(f"Keras cannot be imported on {self.backend}: {value}")
-        self.keras = value
-
-    def fork(self, task: Task, log: Path) -> tuple[int, Connection]:
-        """Start a child on a task; return its process id and the pipe on which it answers."""
+    def is_last(self) -> bool:
+        """Note that a member's own checks are done; whether those of all are."""
         with self.lock:
-            self.connection.send(("fork", task, str(log)))
-            pid: int = self.connection.recv()
-            handle = recv_handle(self.connection)
-            self.children.add(pid)
-        return pid, Connection(handle, writable=False)
-
-    def reap(self, pid: int) -> int:
-        """Wait for a child that is ending or was killed; return its wait status."""
-        with self.lock:
-            self.connection.send(("reap", pid))
-            status: int = self.connection.recv()
-            self.children.discard(pid)
-        return status
-
-    def close(self) -> None:
-        """Kill every child, and the zygote."""
-        for pid in tuple(self.children):
-            _kill(pid)
-        self.process.kill()
-        self.process.wait()
+            self.left -= 1
+            return self.left == 0
 
 
-class _Death(Exception):  # noqa: N818 - an event, caught where it is dealt with
-    """A child ended, or was ended, before its task was done. The message says how."""
+def _grouped(work: Sequence[Checking]) -> list[_Group]:
+    """Put together what is the same case on several backends: the same words, the first with the first and so on."""
+    members: dict[tuple[str, str, int], list[Checking]] = {}
+    for one in work:
+        number = 0
+        while any(other.backend == one.backend for other in members.get((one.target.text, one.label, number), ())):
+            number += 1
+        members.setdefault((one.target.text, one.label, number), []).append(one)
+    return [_Group(each) for each in members.values()]
 
 
 @dataclass(frozen=True)
@@ -216,99 +187,107 @@ class _Crew:
     zygotes: dict[str, Zygote]
     logs: Path
     stop: threading.Event
+    on_done: Callable[[Sequence[Checking]], object]
 
-    def check(self, work: Checking) -> None:
-        """See one case through all its checks, in as many children as it takes."""
-        if work.state == "done":
-            return
+    def check(self, work: Checking, group: _Group) -> None:
+        """See one case through all its checks; the last of its group then compares backends."""
         work.state = "running"
+        started = monotonic()
+        finished = bool(work.findings) or self._check_alone(work)
+        if not finished:
+            return
+        work.seconds = monotonic() - started
+        work.state = "waiting"
+        if group.is_last():
+            for check in self.options.checks:
+                if check.across_backends and not self.stop.is_set():
+                    self._compare(check, group.members)
+            for member in group.members:
+                _block_the_rest(member, self.options.checks)
+                member.state = "done"
+            if not self.stop.is_set():
+                self.on_done(group.members)
+
+    def _check_alone(self, work: Checking) -> bool:
+        """Put a case to the checks of one backend, in as many children as it takes; whether it came to an end."""
         started = monotonic()
         for _ in range(MOST_DEATHS):
             try:
                 self._follow(work)
             except (EOFError, OSError):
                 if self.stop.is_set():  # interrupted: the zygote is gone
-                    return
+                    return False
                 raise
-            except _Death as death:
+            except Death as death:
                 if self.stop.is_set():
-                    return
+                    return False
                 culprit = check_by_code(work.at or "LW101")
-                finding = Finding(
-                    Outcome.ERRORED, str(death), "Run the layer alone under a debugger; nothing else was affected."
-                )
-                work.findings.append(with_identity(finding, culprit.code, culprit.slug, monotonic() - started))
+                work.findings.append(_died(death, culprit, monotonic() - started))
                 if culprit.code in ("LW101", "LW102"):
                     break
             else:
                 break
-        _block_the_rest(work, self.options.checks)
-        work.seconds = monotonic() - started
-        work.state = "done"
+        return True
+
+    def _compare(self, check: Check, group: Sequence[Checking]) -> None:
+        """Have each backend observe the case, the later ones with what the first saw, and compare what they saw."""
+        work_at = {one.backend: one for one in group}
+        seen: dict[str, Any] = {}
+        expect = next((one.expect for one in group if one.expect), {})
+        for backend, one in work_at.items():
+            one.at = check.code
+            started = monotonic()
+            first = next(iter(seen.values()), None)
+            findings, observed = self._observe(check, one, first)
+            one.seconds += monotonic() - started
+            if observed is None:
+                one.findings += findings
+            else:
+                seen[backend] = observed[0]
+        for backend, finding in _compared(check, seen, expect).items():
+            one = work_at[backend]
+            one.findings.append(with_identity(finding, check.code, check.slug, 0.0))
+
+    def _observe(self, check: Check, work: Checking, first: Any) -> tuple[list[Finding], tuple[Any] | None]:
+        """Return what a check across backends sees of a case on one of them, or the findings that say why nothing."""
+        known = {finding.code: finding.outcome for finding in work.findings}
+        task = Observe(work.target, self.options.overrides, work.index, check.code, self.options.seed, known, first)
+        patience = self.options.timeout_seconds
+        started = monotonic()
+        try:
+            with contextlib.closing(
+                converse(self.zygotes[work.backend], task, self.logs, patience, patience)
+            ) as answers:
+                said, value = next(answers)
+        except Death as death:
+            return [_died(death, check, monotonic() - started)], None
+        if said == "observed":
+            return [], (value,)
+        if said == "unusable":
+            return [], None
+        findings = [Finding.from_dict(finding) for finding in value]
+        return [finding for finding in findings if finding.code not in known], None
 
     def _follow(self, work: Checking) -> None:
         """Hand what is left of a case to a child and take down what it says, until it is done."""
         known = {finding.code: finding.outcome for finding in work.findings}
-        codes = tuple(check.code for check in self.options.checks if check.code not in known)
+        codes = tuple(
+            check.code for check in self.options.checks if check.code not in known and not check.across_backends
+        )
         task = CheckCase(work.target, self.options.overrides, work.index, codes, self.options.seed, known)
         work.at = ""
         patience = max(self.options.timeout_seconds, IMPORT_SECONDS / 3)
         zygote = self.zygotes[work.backend]
-        with contextlib.closing(_converse(zygote, task, self.logs, patience, self.options.timeout_seconds)) as answers:
+        with contextlib.closing(converse(zygote, task, self.logs, patience, self.options.timeout_seconds)) as answers:
             for said, *rest in answers:
                 if said == "start":
                     work.at = rest[0]
                 elif said == "case":
-                    work.case, work.notes = rest
+                    work.case, work.notes, work.expect = rest
                 elif said == "finding":
                     work.findings.append(Finding.from_dict(rest[0]))
                 elif said == "unusable":
-                    raise _Death(rest[0])
-
-
-def _converse(
-    zygote: Zygote, task: Task, logs: Path, first_seconds: float, seconds: float
-) -> Generator[tuple[Any, ...], None, None]:
-    """Run a task in a child and yield what it says; raise `_Death` if it falls silent or ends before it is done."""
-    log = logs / f"{zygote.backend}-{threading.get_ident()}-{monotonic()}"
-    pid, pipe = zygote.fork(task, log)
-    patience = first_seconds
-    ended = False
-    try:
-        while True:
-            if not pipe.poll(patience):
-                raise _Death(f"did not return within {patience:g} s, and was ended")
-            try:
-                message = pipe.recv()
-            except (EOFError, OSError):
-                ended = True
-                raise _Death(_how_it_ended(zygote.reap(pid), log)) from None
-            yield message
-            if message[0] in ("done", "cases", "unusable"):
-                return
-            patience = seconds
-    finally:
-        pipe.close()
-        if not ended:
-            _kill(pid)
-            zygote.reap(pid)
-
-
-def _how_it_ended(status: int, log: Path) -> str:
-    code = os.waitstatus_to_exitcode(status)
-    if code == CRASHED:
-        return f"the worker broke: {_last_line(log)}"
-    if code < 0:
-        words = f"ended the process with {signal.Signals(-code).name}"
-    else:
-        words = f"ended the process with exit status {code}"
-    said = _last_line(log)
-    return f"{words} (last output: {said})" if said else words
-
-
-def _last_line(log: Path) -> str:
-    lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
-    return lines[-1].strip()[:200] if lines else ""
+                    raise Death(rest[0])
 
 
 def _find_work(target: Target, zygotes: dict[str, Zygote], options: Options, logs: Path) -> list[Checking]:
@@ -318,9 +297,9 @@ def _find_work(target: Target, zygotes: dict[str, Zygote], options: Options, log
     for backend, zygote in zygotes.items():
         try:
             task = ListCases(target, options.overrides)
-            with contextlib.closing(_converse(zygote, task, logs, IMPORT_SECONDS, IMPORT_SECONDS)) as answers:
+            with contextlib.closing(converse(zygote, task, logs, IMPORT_SECONDS, IMPORT_SECONDS)) as answers:
                 said, value = next(answers)
-        except _Death as death:
+        except Death as death:
             said, value = "unusable", f"{target.module} cannot be imported: it {death}"
         (found if said == "cases" else unusable)[backend] = value
     if not found:
@@ -329,14 +308,42 @@ def _find_work(target: Target, zygotes: dict[str, Zygote], options: Options, log
     work = []
     for backend in zygotes:
         cases = found.get(backend, elsewhere)
-        here = [Checking(target, layer, words, backend, index) for index, (layer, words) in enumerate(cases)]
+        here = [Checking(target, layer, words, backend, index, words) for index, (layer, words) in enumerate(cases)]
         for one in here if backend in unusable else ():
             finding = failed(unusable[backend], "Import what only one backend has inside the function that needs it.")
             one.findings.append(with_identity(finding, "LW101", "construct", 0.0))
-            _block_the_rest(one, options.checks)
-            one.state = "done"
         work += here
     return work
+
+
+def _compared(check: Check, seen: dict[str, Any], expect: Mapping[str, str]) -> dict[str, Finding]:
+    """Compare what each backend saw with what the first did: a finding for each backend.
+
+    The first is at fault too where none of several others agrees with it. An expectation is met by one failure.
+    """
+    if len(seen) < 2:
+        return {backend: not_probed(ALONE) for backend in seen}
+    (first, reference), *others = seen.items()
+    findings = {}
+    for backend, observed in others:
+        finding: Finding = check.compare(reference, observed)
+        findings[backend] = replace(finding, message=f"beside {first}: {finding.message}" if finding.message else "")
+    agreeing = [backend for backend, finding in findings.items() if finding.outcome is not Outcome.FAILED]
+    if not agreeing and len(others) > 1:
+        message = f"{' and '.join(findings)} both differ from it"
+        findings[first] = failed(message, next(iter(findings.values())).fix)
+    else:
+        findings[first] = passed(f"agrees with {', '.join(agreeing)}" if agreeing else "")
+    differ = any(finding.outcome is Outcome.FAILED for finding in findings.values())
+    return {
+        backend: finding if differ and finding.outcome is Outcome.PASSED else as_expected(finding, check, expect)
+        for backend, finding in findings.items()
+    }
+
+
+def _died(death: Death, check: Check, seconds: float) -> Finding:
+    finding = Finding(Outcome.ERRORED, str(death), "Run the layer alone under a debugger; nothing else was affected.")
+    return with_identity(finding, check.code, check.slug, seconds)
 
 
 def _block_the_rest(work: Checking, checks: Sequence[Check]) -> None:
@@ -346,14 +353,3 @@ def _block_the_rest(work: Checking, checks: Sequence[Check]) -> None:
         if check.code not in known and culprit is not None:
             message = f"could not run after {culprit.code} {culprit.check} {culprit.outcome}"
             work.findings.append(with_identity(Finding(Outcome.BLOCKED, message), check.code, check.slug, 0.0))
-
-
-def _kill(pid: int) -> None:
-    for kill in (os.killpg, os.kill):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            kill(pid, signal.SIGKILL)
-
-
-def _memory_limit_bytes(jobs: int) -> int:
-    """Return how much memory one child may take: half of the machine's is shared between them, but 4 GiB at least."""
-    return max(4 << 30, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // (2 * jobs))

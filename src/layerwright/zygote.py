@@ -4,6 +4,8 @@ Nothing is computed here, so no framework has started threads, and a fork costs 
 seconds. Children are isolated: what one layer does to its process, no other layer sees.
 """
 
+import contextlib
+import importlib
 import os
 import resource
 import signal
@@ -40,8 +42,8 @@ class ListCases:
 class CheckCase:
     """Put one case of a target to checks.
 
-    Answers: `("start", WORKING_OUT)` if the case is not fully declared; `("case", words, notes)` once it is known; then
-    for each check `("start", code)` and `("finding", dict)`; last `("done",)`.
+    Answers: `("start", WORKING_OUT)` if the case is not fully declared; `("case", words, notes, expect)` once it is
+    known; then for each check `("start", code)` and `("finding", dict)`; last `("done",)`.
     """
 
     target: Target
@@ -52,8 +54,23 @@ class CheckCase:
     known: Mapping[str, Outcome] = field(default_factory=dict)
 
 
-Task = ListCases | CheckCase
+@dataclass(frozen=True)
+class Observe:
+    """See what a check across backends wants to see of a case here.
 
+    Answers: `("observed", it)`; or `("findings", [dict, …])` where there is nothing to be seen, which say why.
+    """
+
+    target: Target
+    overrides: Overrides
+    index: int
+    code: str
+    seed: int
+    known: Mapping[str, Outcome]
+    first: Any
+
+
+Task = ListCases | CheckCase | Observe
 
 Send = Callable[[tuple[Any, ...]], None]
 
@@ -97,6 +114,8 @@ def _warm_up() -> str:
 
     assert checker.__name__, inference.__name__  # imported here once, for every child
     backends.current().preload()
+    with contextlib.suppress(ImportError):
+        importlib.import_module("tensorflow")  # keras.utils.set_random_seed imports it wherever it is installed
     all_checks()
     return str(keras.__version__)
 
@@ -142,8 +161,20 @@ def _do(task: Task, send: Send) -> None:
         return
     if isinstance(task, ListCases):
         send(("cases", [(getattr(case.layer, "__name__", "layer"), str(case)) for case in cases]))
+    elif isinstance(task, Observe):
+        _observe(cases[task.index], task, send)
     else:
         _check(cases[task.index], task, send)
+
+
+def _observe(case: Case, task: Observe, send: Send) -> None:
+    from layerwright.checker import observe
+    from layerwright.inference import infer
+
+    known = infer(case) if case.inputs is None else case
+    check = check_by_code(task.code)
+    seen, findings = observe(known, check, task.first, seed=task.seed, outcomes=dict(task.known))
+    send(("observed", *seen) if seen else ("findings", [finding.to_dict() for finding in findings]))
 
 
 def _check(case: Case, task: CheckCase, send: Send) -> None:
@@ -153,7 +184,7 @@ def _check(case: Case, task: CheckCase, send: Send) -> None:
     if case.inputs is None:
         send(("start", WORKING_OUT))
         case = infer(case)
-    send(("case", str(case), case.notes))
+    send(("case", str(case), case.notes, dict(case.expect)))
     checks = [check_by_code(code) for code in task.codes]
     for finding in run_checks(
         case, checks, seed=task.seed, outcomes=dict(task.known), on_start=lambda check: send(("start", check.code))

@@ -24,7 +24,9 @@ MAY_IMPORT = {
     "targets": {"core"},
     "zygote": {"core", "backends", "checker", "inference", "targets"},
     "environment": set(),
-    "workers": {"core", "environment", "targets", "zygote"},
+    "children": {"core", "environment", "zygote"},
+    "audit": {"core", "targets", "workers"},
+    "workers": {"core", "children", "targets", "zygote"},
     "pytest_plugin": {"core", "checker", "inference"},
 }
 FREE = {"__init__", "__main__", "cli", "demo"}

@@ -1,7 +1,6 @@
 """JAX: what Keras has no backend-neutral call for. `backends.protocol` documents the functions."""
 
 import contextlib
-import importlib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -14,8 +13,7 @@ NAME = "jax"
 
 
 def preload() -> None:
-    with contextlib.suppress(ImportError):
-        importlib.import_module("tensorflow")  # keras.utils.set_random_seed imports it wherever it is installed
+    """Do nothing: all that is needed is imported above."""
 
 
 def is_native(value: Any) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from layerwright.core.case import Case, Traits
-from layerwright.core.finding import Finding
+from layerwright.core.finding import Finding, Outcome
 
 HEADINGS = ("What it proves", "Why it matters", "How it is tested", "Exempt when", "References")
 """The headings that every check's docstring has, in this order."""
@@ -25,6 +25,8 @@ class Check:
         exempt: Traits that exempt a layer: trait name to the value, or tuple of values, that does.
         needs: Traits without which the check does not apply: trait name to the value it must have.
         advisory: Whether the check warns rather than fails.
+        across_backends: Whether the check compares backends. Its function then takes what was observed on two of
+            them, and its module has `observe(trial, first)`, where `first` is what the first backend observed or None.
     """
 
     code: str
@@ -34,6 +36,7 @@ class Check:
     exempt: Mapping[str, Any] = field(default_factory=dict)
     needs: Mapping[str, Any] = field(default_factory=dict)
     advisory: bool = False
+    across_backends: bool = False
 
     @property
     def document(self) -> str:
@@ -59,6 +62,16 @@ class Check:
         """The smallest case that keeps it."""
         made: Case = self._module_attribute("good")()
         return made
+
+    def observe(self, trial: Any, first: Any) -> Any:
+        """Return what a check across backends wants to see of a case on this one."""
+        return self._module_attribute("observe")(trial, first)
+
+    def compare(self, first: Any, second: Any) -> Finding:
+        """Return what a check across backends says of what was observed on two of them."""
+        finding = self.function(first, second)
+        assert isinstance(finding, Finding)
+        return finding
 
     def source(self, name: str) -> str:
         """Return the source text of `bad` or `good`."""
@@ -88,10 +101,23 @@ def check(
     exempt: Mapping[str, Any] | None = None,
     needs: Mapping[str, Any] | None = None,
     advisory: bool = False,
+    across_backends: bool = False,
 ) -> Callable[[Callable[..., Finding | Iterable[Finding]]], Check]:
     """Make a check of a function that takes a `Trial`. See `Check` for the arguments."""
 
     def make(function: Callable[..., Finding | Iterable[Finding]]) -> Check:
-        return Check(code, slug, function, requires, exempt or {}, needs or {}, advisory)
+        return Check(code, slug, function, requires, exempt or {}, needs or {}, advisory, across_backends)
 
     return make
+
+
+def as_expected(finding: Finding, check: Check, expect: Mapping[str, str]) -> Finding:
+    """Return the finding as it stands beside `expect`, the checks known to fail, by code or slug, with reasons."""
+    reason = expect.get(check.code, expect.get(check.slug))
+    if reason is None:
+        return finding
+    if finding.outcome in (Outcome.FAILED, Outcome.WARNED):
+        return Finding(Outcome.XFAILED, f"expected: {reason} ({finding.message})", finding.fix, finding.evidence)
+    if finding.outcome is Outcome.PASSED:
+        return Finding(Outcome.XPASSED, f"expected to fail ({reason}) but holds", "Drop the expectation.")
+    return finding

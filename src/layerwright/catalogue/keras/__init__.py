@@ -5,9 +5,11 @@ Importing this package loads no Keras; asking for the cases does.
 
 import importlib
 from collections.abc import Iterator, Mapping
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from layerwright.core.case import Case
+from layerwright.core.defect import Defect, defects_in
 
 if TYPE_CHECKING:
     from layerwright.catalogue.keras._row import Row
@@ -50,6 +52,11 @@ def cases(backend: str | None = None) -> tuple[Case, ...]:
 
     name = backend or keras.backend.backend()
     return tuple(row.case(keras.layers) for row in _rows(keras.layers) if name not in row.without)
+
+
+def defects() -> tuple[Defect, ...]:
+    """Return the defects of Keras's layers that are known, each with a script that shows it."""
+    return defects_in(files(__name__) / "defects")
 
 
 def case_ids(backend: str | None = None) -> tuple[str, ...]:

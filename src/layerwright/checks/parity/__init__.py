@@ -1,0 +1,1 @@
+"""LW10: the same layer on every backend."""

@@ -1,0 +1,121 @@
+"""An audit as Markdown: figures, what is not explained, then each known defect with its script."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from layerwright.core.defect import layer_name
+from layerwright.core.discovery import check_by_code
+from layerwright.core.finding import Finding, Outcome, Run
+
+INTRODUCTION = """\
+Layerwright's checks were put to the layers that {name} brings: {layers} layers in {cases} cases, on {backends}, with
+Keras {keras}. That is first of all a test of the checks: a checker that accuses correct layers is of no use. What
+failed is written down here, each defect with a few lines that show it and need nothing of Layerwright. The comments
+in them say what they print. To make this page again:
+
+    layerwright audit {name}
+"""
+
+
+def render(audit: Any) -> str:
+    """Return the page. `audit` is a `layerwright.audit.Audit`."""
+    return "\n".join(_lines(audit)).rstrip() + "\n"
+
+
+def _lines(audit: Any) -> Iterator[str]:
+    runs = audit.report.runs
+    backends = list(dict.fromkeys(run.backend for run in runs))
+    facts = {
+        "name": audit.name,
+        "layers": len({layer_name(run) for run in runs}),
+        "cases": len({run.case for run in runs}),
+        "backends": ", ".join(backends),
+        "keras": audit.report.keras,
+    }
+    yield f"# What the checks find in {audit.name}\n"
+    yield INTRODUCTION.format(**facts)
+    yield from _figures(runs, backends)
+    yield from _unexplained(audit.unexplained())
+    yield from _explained(audit)
+    yield from _advice([(run, each) for run in runs for each in run.findings if each.outcome is Outcome.WARNED])
+    yield from _not_probed(runs)
+
+
+def _figures(runs: Sequence[Run], backends: Sequence[str]) -> Iterator[str]:
+    counts = {
+        name: Counter(each.outcome for run in runs if run.backend == name for each in run.findings) for name in backends
+    }
+    shown = [outcome for outcome in Outcome if any(count[outcome] for count in counts.values())]
+    yield "## Figures\n"
+    yield "| | " + " | ".join(backends) + " |"
+    yield "|---|" + "---:|" * len(backends)
+    yield "| cases | " + " | ".join(str(sum(run.backend == name for run in runs)) for name in backends) + " |"
+    for outcome in shown:
+        yield f"| {outcome} | " + " | ".join(str(counts[name][outcome]) for name in backends) + " |"
+    yield ""
+
+
+def _unexplained(found: Sequence[tuple[Run, Finding]]) -> Iterator[str]:
+    if not found:
+        return
+    yield "## Not explained\n"
+    for run, finding in found:
+        yield f"- **{finding.code} {finding.check}** {finding.outcome} on {run.backend}, `{run.case}`: "
+        yield f"  {finding.message}"
+    yield ""
+
+
+def _explained(audit: Any) -> Iterator[str]:
+    section = ""
+    for defect in audit.defects:
+        seen = audit.seen(defect)
+        if not seen:
+            continue
+        code = defect.explains[0].codes[0]
+        if code != section:
+            section = code
+            check = check_by_code(code)
+            yield f"## {check.code} {check.slug}\n"
+            yield f"{check.title}\n"
+        yield f"### {defect.title}\n"
+        yield f"{_where(seen)}\n"
+        yield f"{defect.body}\n"
+    stale = [defect.title for defect in audit.defects if not audit.seen(defect)]
+    if stale:
+        yield "## Known, but not seen this time\n"
+        yield "\n".join(f"- {title}" for title in stale) + "\n"
+
+
+def _where(seen: Sequence[tuple[Run, Finding]]) -> str:
+    codes = sorted({finding.code for _, finding in seen}, key=lambda code: int(code[2:]))
+    layers = sorted({layer_name(run) for run, _ in seen})
+    backends = list(dict.fromkeys(run.backend for run, _ in seen))
+    return f"Found by {', '.join(codes)} in {', '.join(layers)}, on {', '.join(backends)}."
+
+
+def _advice(warned: Sequence[tuple[Run, Finding]]) -> Iterator[str]:
+    if not warned:
+        return
+    yield "## Advice\n"
+    yield "Advisory checks warn of what may be meant: no defect, but worth knowing before one builds on it.\n"
+    for code in sorted({finding.code for _, finding in warned}, key=lambda code: int(code[2:])):
+        check = check_by_code(code)
+        layers = sorted({layer_name(run) for run, finding in warned if finding.code == code})
+        yield f"- **{code} {check.slug}**: {', '.join(layers)}"
+    yield ""
+
+
+def _not_probed(runs: Sequence[Run]) -> Iterator[str]:
+    reasons = Counter(
+        (finding.code, finding.check, finding.message if len(finding.message) < 200 else f"{finding.message[:199]}…")
+        for run in runs
+        for finding in run.findings
+        if finding.outcome is Outcome.NOT_PROBED
+    )
+    if not reasons:
+        return
+    yield "## Not probed\n"
+    for (code, slug, reason), count in sorted(reasons.items(), key=lambda item: (int(item[0][0][2:]), -item[1])):
+        yield f"- {code} {slug}, {count} times: {reason}"
+    yield ""

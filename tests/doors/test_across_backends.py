@@ -1,0 +1,76 @@
+"""Checks that compare backends: each refutes what breaks its property, and says nothing against what keeps it."""
+
+import pytest
+
+from layerwright.backends import installed
+from layerwright.core.discovery import all_checks, check_by_code
+from layerwright.core.finding import BAD_OUTCOMES, Outcome
+from layerwright.targets import parse_target
+from layerwright.workers import Options, check_targets
+
+ACROSS = [check for check in all_checks() if check.across_backends]
+
+
+def report_on(name, check, backends, checks=None):
+    """Put the case that `bad` or `good` of a check returns to checks, each backend in a process of its own."""
+    target = parse_target(f"{check.function.__module__}:{name}")
+    return check_targets([target], Options(checks or all_checks(), backends)).report
+
+
+def test_there_are_such_checks():
+    assert [check.code for check in ACROSS] == ["LW709", "LW1001"]
+    assert len(installed()) == 3, "install tensorflow, jax and torch: these tests compare them"
+
+
+@pytest.mark.parametrize("check", ACROSS, ids=lambda check: check.code)
+def test_bad_breaks_exactly_this_check(check):
+    report = report_on("bad", check, installed())
+    assert {finding.code for finding in report.findings if finding.outcome in BAD_OUTCOMES | {Outcome.WARNED}} == {
+        check.code
+    }
+    failures = [finding for finding in report.findings if finding.outcome is Outcome.FAILED]
+    assert all(finding.message and finding.fix for finding in failures)
+
+
+@pytest.mark.parametrize("check", ACROSS, ids=lambda check: check.code)
+def test_good_breaks_none(check):
+    report = report_on("good", check, installed())
+    assert report.ok
+    assert [each.outcome for each in report.findings if each.code == check.code] == [Outcome.PASSED] * 3
+
+
+def test_one_backend_alone_is_not_probed():
+    check = check_by_code("LW1001")
+    (finding,) = report_on("bad", check, ("torch",), [check]).findings
+    assert finding.outcome is Outcome.NOT_PROBED
+    assert "--backend all" in finding.message
+
+
+def test_what_is_required_blocks_the_comparison(tmp_path):
+    file = tmp_path / "layers.py"
+    file.write_text(
+        "import keras\n\n\n"
+        "class Uncallable(keras.layers.Layer):\n"
+        "    def call(self, inputs):\n"
+        "        raise ValueError('never')\n"
+    )
+    check = check_by_code("LW1001")
+    report = check_targets([parse_target(str(file))], Options([check], ("jax", "torch"))).report
+    outcomes = {(run.backend, finding.code): finding.outcome for run in report.runs for finding in run.findings}
+    for backend in ("jax", "torch"):
+        assert outcomes[backend, "LW102"] is Outcome.FAILED
+        assert outcomes[backend, "LW1001"] is Outcome.BLOCKED
+
+
+def test_an_expected_difference_is_expected(tmp_path):
+    file = tmp_path / "cases.py"
+    file.write_text(
+        "from dataclasses import replace\n"
+        "from layerwright.checks.parity.backend_parity import bad\n\n\n"
+        "def cases():\n"
+        "    return replace(bad(), expect={'LW1001': 'known'})\n"
+    )
+    check = check_by_code("LW1001")
+    report = check_targets([parse_target(f"{file}:cases")], Options([check], installed())).report
+    outcomes = {run.backend: finding.outcome for run in report.runs for finding in run.findings}
+    assert outcomes == {"tensorflow": Outcome.PASSED, "jax": Outcome.PASSED, "torch": Outcome.XFAILED}
