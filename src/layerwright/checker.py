@@ -11,6 +11,7 @@ from layerwright.core.check import Check, as_expected
 from layerwright.core.discovery import check_by_code, select_checks
 from layerwright.core.errors import LayerError, UsageError, quote
 from layerwright.core.finding import Finding, Outcome, Report, Run, failed, not_probed, skipped, with_identity
+from layerwright.core.variants import expanded
 from layerwright.trial import Trial
 
 HOLDS = frozenset({Outcome.PASSED, Outcome.WARNED, Outcome.SKIPPED, Outcome.NOT_PROBED, Outcome.XPASSED})
@@ -167,6 +168,7 @@ def check(
     ignore: Iterable[str] = (),
     expect: Mapping[str, str] | None = None,
     seed: int = 0,
+    sweep: bool = False,
     **traits: Any,
 ) -> Report:
     """Prove a layer on this process's backend.
@@ -182,6 +184,7 @@ def check(
         ignore: Codes, families or slugs of checks to leave out.
         expect: Codes of checks known to fail, each with its reason.
         seed: Where everything drawn at random starts from.
+        sweep: Check each case with other modes, flags and axes too, as the layer's constructor documents them.
         **traits: What the layer declares about itself, such as `causal=True`; see `Traits`.
 
     Returns:
@@ -199,11 +202,14 @@ def check(
     import keras
 
     from layerwright import __version__
+    from layerwright.sweep import suggested, variant
 
     chosen = select_checks(select, ignore)
     for code in expect or {}:
         check_by_code(code)
-    cases = tuple(resolve(layer, init=init, inputs=inputs, call=call, expect=expect, **traits))
+    cases = list(resolve(layer, init=init, inputs=inputs, call=call, expect=expect, **traits))
+    if sweep:
+        cases += [variant(case, changed) for case in cases for changed in suggested(case)]
     runs = tuple(run_case(case, chosen, seed=seed) for case in cases)
     return Report(runs, keras.__version__, __version__)
 
@@ -232,7 +238,7 @@ def resolve(
         candidates = (Case(layer, init or {}, inputs, call or {}, traits_from(traits)),)
     else:
         candidates = cases_for([layer])[layer]
-    for candidate in candidates:
+    for candidate in (each for one in candidates for each in expanded(one)):
         known = candidate if candidate.inputs is not None else infer(candidate)
         yield _expecting(known, expect or {})
 

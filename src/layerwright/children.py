@@ -19,7 +19,7 @@ from layerwright.environment import quiet_environment
 from layerwright.zygote import CRASHED, Task
 
 IMPORT_SECONDS = 180.0
-LAST_WORDS = ("done", "cases", "unusable", "observed", "findings")
+LAST_WORDS = ("done", "cases", "unusable", "observed", "findings", "suggested")
 INTERPRETER = "from layerwright.zygote import main; main()"
 
 

@@ -1,6 +1,5 @@
 """The command line: arguments and wiring only."""
 
-import ast
 import os
 import sys
 from enum import StrEnum
@@ -9,6 +8,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from layerwright.arguments import parse_expect, parse_init, parse_input, split
 from layerwright.core.errors import UsageError
 
 app = typer.Typer(
@@ -115,6 +115,12 @@ def check(
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="How many cases to check at once.")] = os.cpu_count() or 1,
     timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds that one check may take.")] = 60.0,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Where everything drawn at random starts from.")] = 0,
+    sweep: Annotated[
+        bool,
+        typer.Option(
+            "--sweep", help="Check each case with other modes, flags and axes too, as its constructor documents them."
+        ),
+    ] = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Show every finding, not only those that want attention.")
     ] = False,
@@ -128,17 +134,18 @@ def check(
     from layerwright.workers import Options, check_targets
 
     overrides = Overrides(
-        init=dict(_parse_init(text) for text in init or []),
-        inputs=tuple(_parse_input(text) for text in inputs or []),
-        expect=dict(_parse_expect(text) for text in expect or []),
+        init=dict(parse_init(text) for text in init or []),
+        inputs=tuple(parse_input(text) for text in inputs or []),
+        expect=dict(parse_expect(text) for text in expect or []),
     )
     options = Options(
-        checks=select_checks(_split(select), _split(ignore)),
+        checks=select_checks(split(select), split(ignore)),
         backends=_backends(backend),
         overrides=overrides,
         jobs=jobs,
         timeout_seconds=timeout,
         seed=seed,
+        sweep=sweep,
     )
     parsed = [parse_target(text) for text in targets]
     _prove_writable(output)
@@ -192,7 +199,7 @@ def audit(
     from layerwright.workers import Options
 
     options = Options(
-        checks=select_checks(_split(select), _split(ignore)),
+        checks=select_checks(split(select), split(ignore)),
         backends=_backends(backend),
         jobs=jobs,
         timeout_seconds=timeout,
@@ -301,50 +308,6 @@ def _backends(chosen: list[BackendChoice] | None) -> tuple[str, ...]:
         if backend.value not in here:
             raise UsageError(f"{backend.value} is not installed; run: pip install 'layerwright[{backend.value}]'.")
     return tuple(dict.fromkeys(backend.value for backend in chosen))
-
-
-def _split(texts: list[str] | None) -> list[str]:
-    return [part.strip() for text in texts or [] for part in text.split(",") if part.strip()]
-
-
-def _parse_init(text: str) -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
-    if not equals or not name.isidentifier() or not value:
-        raise UsageError(f"--init {text!r} is not NAME=VALUE; write it like --init units=4.")
-    try:
-        return name, ast.literal_eval(value)
-    except (ValueError, SyntaxError):
-        return name, value
-
-
-def _parse_input(text: str) -> tuple[str | None, Any]:
-    from layerwright.core.case import InputSpec
-
-    name, equals, rest = text.rpartition("=")
-    shape, _, dtype = rest.partition(":")
-    sizes = [part.strip() for part in shape.strip("()[] ").rstrip(",").split(",")]
-    if (equals and not name.isidentifier()) or not all(part == "None" or part.isdecimal() for part in sizes):
-        raise UsageError(
-            f"--input {text!r} is not a shape; write the batch axis first, like --input None,10,5 or None,10:int32."
-        )
-    if dtype and dtype not in DTYPES:
-        raise UsageError(f"--input {text!r} has the dtype {dtype!r}; it must be one of {', '.join(DTYPES)}.")
-    shape_sizes = tuple(None if part == "None" else int(part) for part in sizes)
-    return name or None, InputSpec((None, *shape_sizes[1:]), dtype or "float32")
-
-
-DTYPES = ("float16", "bfloat16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool")
-
-
-def _parse_expect(text: str) -> tuple[str, str]:
-    from layerwright.core.discovery import check_by_code
-
-    code, equals, reason = text.partition("=")
-    if not equals or not reason.strip():
-        raise UsageError(
-            f"--expect {text!r} gives no reason; write it like --expect 'LW301=normalises over the batch by design'."
-        )
-    return check_by_code(code.strip()).code, reason.strip()
 
 
 def _prove_writable(output: Path | None) -> None:

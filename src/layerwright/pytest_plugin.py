@@ -12,6 +12,7 @@ from layerwright.core.check import Check
 from layerwright.core.discovery import check_by_code, select_checks
 from layerwright.core.errors import CheckFailed
 from layerwright.core.finding import BAD_OUTCOMES, Finding, Outcome
+from layerwright.core.variants import expanded
 
 SKIPS = frozenset({Outcome.SKIPPED, Outcome.BLOCKED, Outcome.NOT_PROBED})
 
@@ -108,7 +109,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def _declared(given: Case | type) -> tuple[Case, ...]:
     from layerwright.core.case import cases_for
 
-    return (given,) if isinstance(given, Case) else cases_for([given])[given]
+    declared = (given,) if isinstance(given, Case) else cases_for([given])[given]
+    return tuple(each for case in declared for each in expanded(case))
 
 
 def _report(finding: Finding) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 
 from layerwright.core.case import Case, InputSpec, cases_for
 from layerwright.core.errors import UsageError, quote
+from layerwright.core.variants import expanded
 
 MODULE_CASES = "CASES"
 
@@ -92,12 +93,12 @@ def find_cases(target: Target, overrides: Overrides) -> list[Case]:
     module = _load(target)
     named = getattr(module, target.layer, None) if target.layer else None
     if isinstance(named, (Case, list, tuple)) or inspect.isfunction(named):
-        return [_override(case, overrides) for case in _cases_of(named, target)]
+        return [_override(each, overrides) for case in _cases_of(named, target) for each in expanded(case)]
     layers = _layers_of(module, target)
     module_cases = [case for case in getattr(module, MODULE_CASES, ()) if isinstance(case, Case)]
     declared = {layer: tuple(case for case in module_cases if case.layer is layer) for layer in layers}
     cases = {layer: declared[layer] or own for layer, own in cases_for(layers).items()}
-    return [_override(case, overrides) for layer in layers for case in cases[layer]]
+    return [_override(each, overrides) for layer in layers for case in cases[layer] for each in expanded(case)]
 
 
 def _cases_of(named: Any, target: Target) -> list[Case]:

@@ -17,7 +17,7 @@ from layerwright.core.discovery import check_by_code
 from layerwright.core.errors import UsageError
 from layerwright.core.finding import Finding, Outcome, Report, Run, failed, not_probed, passed, with_identity
 from layerwright.targets import Overrides, Target
-from layerwright.zygote import CheckCase, ListCases, Observe
+from layerwright.zygote import CheckCase, ListCases, Observe, Suggest
 
 MOST_DEATHS = 3
 ALONE = "compares backends, and ran on one only; give --backend all, with more than one installed"
@@ -34,6 +34,7 @@ class Options:
         jobs: How many cases run at once.
         timeout_seconds: How long one check may take.
         seed: Where everything drawn at random starts from.
+        sweep: Whether each case is also checked with other constructor arguments.
     """
 
     checks: Sequence[Check]
@@ -42,6 +43,7 @@ class Options:
     jobs: int = field(default_factory=lambda: os.cpu_count() or 1)
     timeout_seconds: float = 60.0
     seed: int = 0
+    sweep: bool = False
 
 
 @dataclass
@@ -55,6 +57,7 @@ class Checking:
         backend: The backend.
         index: Which of the target's cases it is.
         label: The case in words as it was declared: the same on every backend.
+        changed: Other constructor arguments than the case declares.
         notes: What was settled on where the case was worked out.
         expect: The checks that it is known to fail, each with the reason.
         at: The code of the check in hand.
@@ -67,6 +70,7 @@ class Checking:
     backend: str
     index: int
     label: str
+    changed: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     expect: Mapping[str, str] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
@@ -130,6 +134,8 @@ def check_targets(
             for target in targets:
                 work += [one for one in _find_work(target, zygotes, options, logs) if not leave_out(one.label)]
             crew = _Crew(options, zygotes, logs, stop, on_done)
+            if options.sweep:
+                work += [one for group in _grouped(work) for one in _variants(group, zygotes, options, logs)]
             groups = _grouped(work)
             jobs = [pool.submit(crew.check, one, group) for group in groups for one in group.members]
             _attend(jobs, work, on_progress)
@@ -177,6 +183,29 @@ def _grouped(work: Sequence[Checking]) -> list[_Group]:
             number += 1
         members.setdefault((one.target.text, one.label, number), []).append(one)
     return [_Group(each) for each in members.values()]
+
+
+def _variants(group: _Group, zygotes: dict[str, Zygote], options: Options, logs: Path) -> list[Checking]:
+    """Return the case with other constructor arguments, on every backend; which, the first backend says."""
+    member = next((one for one in group.members if not one.findings), None)
+    if member is None:
+        return []
+    task = Suggest(member.target, options.overrides, member.index)
+    try:
+        with contextlib.closing(
+            converse(zygotes[member.backend], task, logs, options.timeout_seconds, options.timeout_seconds)
+        ) as answers:
+            said, suggested = next(answers)
+    except Death:  # checking the case itself will say what it did to its process
+        return []
+    return [
+        replace(
+            one, label=f"{one.label} with {changed}", case=f"{one.case} with {changed}", changed=changed, findings=[]
+        )
+        for changed in (suggested if said == "suggested" else ())
+        for one in group.members
+        if not one.findings
+    ]
 
 
 @dataclass(frozen=True)
@@ -251,7 +280,8 @@ class _Crew:
     def _observe(self, check: Check, work: Checking, first: Any) -> tuple[list[Finding], tuple[Any] | None]:
         """Return what a check across backends sees of a case on one of them, or the findings that say why nothing."""
         known = {finding.code: finding.outcome for finding in work.findings}
-        task = Observe(work.target, self.options.overrides, work.index, check.code, self.options.seed, known, first)
+        options = self.options
+        task = Observe(work.target, options.overrides, work.index, check.code, options.seed, known, first, work.changed)
         patience = self.options.timeout_seconds
         started = monotonic()
         try:
@@ -274,7 +304,7 @@ class _Crew:
         codes = tuple(
             check.code for check in self.options.checks if check.code not in known and not check.across_backends
         )
-        task = CheckCase(work.target, self.options.overrides, work.index, codes, self.options.seed, known)
+        task = CheckCase(work.target, self.options.overrides, work.index, codes, self.options.seed, known, work.changed)
         work.at = ""
         patience = max(self.options.timeout_seconds, IMPORT_SECONDS / 3)
         zygote = self.zygotes[work.backend]

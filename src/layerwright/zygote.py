@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 from layerwright.core.case import Case
 from layerwright.core.discovery import all_checks, check_by_code
 from layerwright.core.errors import UsageError, quote
-from layerwright.core.finding import Outcome
+from layerwright.core.finding import Outcome, skipped, with_identity
 from layerwright.targets import Overrides, Target, find_cases
 
 WORKING_OUT = "LW102"
@@ -52,6 +52,7 @@ class CheckCase:
     codes: tuple[str, ...]
     seed: int = 0
     known: Mapping[str, Outcome] = field(default_factory=dict)
+    changed: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,19 @@ class Observe:
     seed: int
     known: Mapping[str, Outcome]
     first: Any
+    changed: Mapping[str, Any] = field(default_factory=dict)
 
 
-Task = ListCases | CheckCase | Observe
+@dataclass(frozen=True)
+class Suggest:
+    """Say which other constructor arguments a case could be checked with. Answer: `("suggested", [arguments, …])`."""
+
+    target: Target
+    overrides: Overrides
+    index: int
+
+
+Task = ListCases | CheckCase | Observe | Suggest
 
 Send = Callable[[tuple[Any, ...]], None]
 
@@ -161,17 +172,33 @@ def _do(task: Task, send: Send) -> None:
         return
     if isinstance(task, ListCases):
         send(("cases", [(getattr(case.layer, "__name__", "layer"), str(case)) for case in cases]))
+    elif isinstance(task, Suggest):
+        _suggest(cases[task.index], send)
     elif isinstance(task, Observe):
         _observe(cases[task.index], task, send)
     else:
         _check(cases[task.index], task, send)
 
 
-def _observe(case: Case, task: Observe, send: Send) -> None:
-    from layerwright.checker import observe
+def _settled(case: Case, changed: Mapping[str, Any]) -> Case:
+    """Return the case with its inputs known, and with other constructor arguments if there are any."""
     from layerwright.inference import infer
+    from layerwright.sweep import variant
 
     known = infer(case) if case.inputs is None else case
+    return variant(known, changed) if changed else known
+
+
+def _suggest(case: Case, send: Send) -> None:
+    from layerwright.sweep import suggested
+
+    send(("suggested", suggested(_settled(case, {}))))
+
+
+def _observe(case: Case, task: Observe, send: Send) -> None:
+    from layerwright.checker import observe
+
+    known = _settled(case, task.changed)
     check = check_by_code(task.code)
     seen, findings = observe(known, check, task.first, seed=task.seed, outcomes=dict(task.known))
     send(("observed", *seen) if seen else ("findings", [finding.to_dict() for finding in findings]))
@@ -179,13 +206,19 @@ def _observe(case: Case, task: Observe, send: Send) -> None:
 
 def _check(case: Case, task: CheckCase, send: Send) -> None:
     from layerwright.checker import run_checks
-    from layerwright.inference import infer
+    from layerwright.sweep import refusal
 
     if case.inputs is None:
         send(("start", WORKING_OUT))
-        case = infer(case)
+    case = _settled(case, task.changed)
     send(("case", str(case), case.notes, dict(case.expect)))
     checks = [check_by_code(code) for code in task.codes]
+    refused = refusal(case) if task.changed else ""
+    if refused:
+        reason = skipped(f"the layer refuses these arguments here: {refused}")
+        for check in checks:
+            send(("finding", with_identity(reason, check.code, check.slug, 0.0).to_dict()))
+        checks = []
     for finding in run_checks(
         case, checks, seed=task.seed, outcomes=dict(task.known), on_start=lambda check: send(("start", check.code))
     ):

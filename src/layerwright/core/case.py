@@ -1,7 +1,7 @@
 """How to construct one layer, what to feed it and what it claims: `Case`, `InputSpec`, `Traits`."""
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -148,6 +148,8 @@ class Case:
         reference: What the layer should compute, in NumPy: `reference(inputs, weights, **call)`, where inputs and
             call hold float64 arrays in the case's structure and `weights` maps the path of each variable, without
             the layer's own name, to a float64 array. Returns the outputs in the layer's structure.
+        variants: Further values of constructor arguments, such as `{"padding": ["same", "causal"]}`. So many cases
+            more are checked that every two values of different arguments meet once, at most twelve.
 
     Example:
         >>> import layerwright as lw
@@ -165,6 +167,7 @@ class Case:
     name: str = ""
     notes: tuple[str, ...] = ()
     reference: Callable[..., Any] | None = None
+    variants: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.inputs is not None:
@@ -207,6 +210,8 @@ def case(
     call: Mapping[str, Any] | None = None,
     expect: Mapping[str, str] | None = None,
     name: str = "",
+    reference: Callable[..., Any] | None = None,
+    variants: Mapping[str, Sequence[Any]] | None = None,
     **traits: Any,
 ) -> Callable[[type], type]:
     """Declare a case on a layer's class. May be repeated; every declared case is checked.
@@ -217,6 +222,8 @@ def case(
         call: Further call arguments by name.
         expect: Codes of checks known to fail, each with its reason.
         name: How reports call the case.
+        reference: What the layer should compute, in NumPy; see `Case`.
+        variants: Further values of constructor arguments; see `Case`.
         **traits: What the layer declares about itself, such as `causal=True`; see `Traits`.
 
     Returns:
@@ -227,7 +234,17 @@ def case(
     """
 
     def declare(layer: type) -> type:
-        declared = Case(layer, init or {}, inputs, call or {}, traits_from(traits), expect or {}, name)
+        declared = Case(
+            layer,
+            init or {},
+            inputs,
+            call or {},
+            traits_from(traits),
+            expect or {},
+            name,
+            reference=reference,
+            variants=variants or {},
+        )
         own = vars(layer).get(CASES_ATTRIBUTE, ())
         setattr(layer, CASES_ATTRIBUTE, (declared, *own))
         return layer

@@ -1,62 +1,12 @@
 """Layers that differ from the case's own in one constructor argument, and what can be seen of a layer."""
 
-import inspect
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from layerwright.checks.saving._alternatives import alternatives
 from layerwright.checks.saving._config import Config, copied, revive
 from layerwright.trial import Trial, bitwise_equal, restore, snapshot
-
-BASE_ARGUMENTS = frozenset({"name", "dtype", "trainable", "autocast"})
-"""What every Keras layer's constructor takes: LW109 looks at them."""
-
-
-@dataclass(frozen=True, eq=False)
-class Argument:
-    """A constructor argument.
-
-    Attributes:
-        name: Its name.
-        value: What the case gives for it, or its default.
-        others: Other values that may be valid.
-        inherited: Whether only a base class names it.
-    """
-
-    name: str
-    value: Any
-    others: list[Any]
-    inherited: bool
-
-
-def arguments_of(trial: Trial, layer: Any, config: Config) -> Iterator[Argument]:
-    """Yield the arguments of the layer's constructor: its own, then those that **kwargs passes on to a base's."""
-    import keras
-
-    seen = set(BASE_ARGUMENTS)
-    cls = type(layer)
-    given = trial.case.init if isinstance(trial.case.layer, type) else {}
-    owners = [owner for owner in cls.__mro__[: cls.__mro__.index(keras.layers.Layer)] if "__init__" in vars(owner)]
-    for owner in owners:
-        constructor = vars(owner)["__init__"]
-        parameters = list(inspect.signature(constructor).parameters.values())[1:]
-        document = f"{inspect.getdoc(owner) or ''}\n{inspect.getdoc(constructor) or ''}"
-        for parameter in parameters:
-            if parameter.name in seen or parameter.kind not in (
-                parameter.POSITIONAL_OR_KEYWORD,
-                parameter.KEYWORD_ONLY,
-            ):
-                continue
-            seen.add(parameter.name)
-            default = None if parameter.default is parameter.empty else parameter.default
-            value = given.get(parameter.name, config.get(parameter.name, default))
-            others = alternatives(parameter.name, value, parameter.annotation, document)
-            yield Argument(parameter.name, value, others, owner is not owners[0])
-        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-            return
 
 
 def variant(trial: Trial, layer: Any, config: Config, changed: Mapping[str, Any]) -> Any:

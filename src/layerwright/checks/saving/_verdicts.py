@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from layerwright.checks.saving._alternatives import SIDE_EFFECTS
+from layerwright.alternatives import SIDE_EFFECTS, Argument
 from layerwright.checks.saving._config import Config, brief, canonical, changes, config_of, copied, file_config, revive
 from layerwright.checks.saving._model import TOLERANCE, build, repeats
-from layerwright.checks.saving._variants import Argument, difference, observe, variables, variant
+from layerwright.checks.saving._variants import difference, observe, variables, variant
 from layerwright.core.errors import LayerError
 from layerwright.trial import Trial, copy_weights, largest_difference
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from layerwright.checks.saving._variants import arguments_of
+from layerwright.alternatives import arguments_of
 from layerwright.checks.saving._verdicts import Basis, judge, rebuilt_otherwise
 from layerwright.core.case import Case
 from layerwright.core.check import check
@@ -44,7 +44,9 @@ def config_is_lossless(trial: Trial) -> Iterator[Finding]:
     except LayerError as error:
         yield not_probed(f"before the layer is built, {error}")
         return
-    verdicts = {argument: judge(basis, argument) for argument in arguments_of(trial, basis.layer, basis.config)}
+    given = trial.case.init if isinstance(trial.case.layer, type) else {}
+    arguments = arguments_of(type(basis.layer), given, basis.config)
+    verdicts = {argument: judge(basis, argument) for argument in arguments}
     kept = {argument.name: verdict for argument, verdict in verdicts.items() if verdict.outcome == "kept"}
     lost = [verdict.words for verdict in verdicts.values() if verdict.outcome == "lost"]
     lost += rebuilt_otherwise(basis, {name: verdict.value for name, verdict in kept.items()}) if kept else ()

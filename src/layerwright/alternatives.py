@@ -1,10 +1,15 @@
 """Another valid value for a constructor argument, by convention: its name, its present value, what the docs list."""
 
+import inspect
 import math
 import re
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
+
+BASE_ARGUMENTS = frozenset({"name", "dtype", "trainable", "autocast"})
+"""What every Keras layer's constructor takes: LW109 looks at them."""
 
 MOST = 3
 """How many candidates are tried for one argument."""
@@ -53,6 +58,57 @@ NONE_BY_NAME = (
     ),
 )
 """Values for arguments that are None, by a pattern for their name."""
+
+
+@dataclass(frozen=True, eq=False)
+class Argument:
+    """A constructor argument.
+
+    Attributes:
+        name: Its name.
+        value: What the case gives for it, or its default.
+        others: Other values that may be valid.
+        listed: The values that its annotation or the docstring lists; empty if neither does.
+        inherited: Whether only a base class names it.
+    """
+
+    name: str
+    value: Any
+    others: list[Any]
+    listed: list[Any]
+    inherited: bool
+
+
+def arguments_of(cls: type, given: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[Argument]:
+    """Yield the arguments of a layer's constructor: its own, then those that **kwargs passes on to a base's.
+
+    Args:
+        cls: The layer's class.
+        given: What the case gives.
+        config: The layer's config, for what is not given.
+    """
+    import keras
+
+    seen = set(BASE_ARGUMENTS)
+    owners = [owner for owner in cls.__mro__[: cls.__mro__.index(keras.layers.Layer)] if "__init__" in vars(owner)]
+    for owner in owners:
+        constructor = vars(owner)["__init__"]
+        parameters = list(inspect.signature(constructor).parameters.values())[1:]
+        document = f"{inspect.getdoc(owner) or ''}\n{inspect.getdoc(constructor) or ''}"
+        for parameter in parameters:
+            if parameter.name in seen or parameter.kind not in (
+                parameter.POSITIONAL_OR_KEYWORD,
+                parameter.KEYWORD_ONLY,
+            ):
+                continue
+            seen.add(parameter.name)
+            default = None if parameter.default is parameter.empty else parameter.default
+            value = given.get(parameter.name, config.get(parameter.name, default))
+            others = alternatives(parameter.name, value, parameter.annotation, document)
+            listed = [*_annotated(parameter.annotation), *_documented(parameter.name, document)]
+            yield Argument(parameter.name, value, others, listed, owner is not owners[0])
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+            return
 
 
 def alternatives(name: str, value: Any, annotation: Any = None, document: str = "") -> list[Any]:
