@@ -88,29 +88,63 @@ def _ours(layer: Any, init: dict[str, Any], shape: tuple[int, ...]) -> None:
     lw.check(layer, init=init, inputs=(None, *shape[1:]))
 
 
-def _keras_test(layer: Any, init: dict[str, Any], shape: tuple[int, ...]) -> None:
+def _keras_test(layer: Any, init: dict[str, Any], shape: tuple[int, ...], call: dict[str, Any] | None = None) -> None:
     """Put a layer to Keras's private test; it raises where it finds fault."""
     from keras.src import testing
 
-    testing.TestCase("run").run_layer_test(layer, init_kwargs=init, input_shape=shape)
+    testing.TestCase("run").run_layer_test(
+        layer, init_kwargs=init, input_shape=shape, call_kwargs=call, custom_objects={layer.__name__: layer}
+    )
 
 
 def _catches() -> dict[str, dict[str, bool]]:
-    """Return, for each layer of the example, whether each of the two finds fault with it."""
+    """Return, for each layer of the example, whether each of the two finds fault with it.
+
+    Both are given the same constructor arguments and inputs, and a sound layer first, which neither may accuse.
+    """
     sys.path.insert(0, str(ROOT / "examples"))
     import common_mistakes
 
     import layerwright as lw
 
+    if not lw.check(_sound_layer(), select=["LW1", "LW2", "LW3", "LW7", "LW9"]).ok or _keras_finds_fault(
+        _sound_layer()
+    ):
+        raise SystemExit("a sound layer was accused: what follows would mean nothing")
     caught = {}
     for name, code in common_mistakes.PLANTED.items():
         layer = getattr(common_mistakes, name)
         found = {finding.code for finding in lw.check(layer).findings if finding.outcome in ("failed", "errored")}
-        caught[name] = {
-            "layerwright": code in found,
-            "run_layer_test": _raises(lambda layer=layer: _keras_test(layer, {}, (4, 10, 5))),
-        }
+        caught[name] = {"layerwright": code in found, "run_layer_test": _keras_finds_fault(layer)}
     return caught
+
+
+def _keras_finds_fault(layer: Any) -> bool:
+    """Whether Keras's test raises on the case that Layerwright works out for the layer."""
+    from layerwright.core.case import Case
+    from layerwright.inference import infer
+    from layerwright.trial import Trial
+
+    trial = Trial(infer(Case(layer)))
+    arguments = trial.usual
+    call = {name: arguments.call[name] for name in arguments.tensors}
+    return _raises(lambda: _keras_test(layer, dict(trial.case.init), arguments.inputs.shape, call))
+
+
+def _sound_layer() -> Any:
+    import keras
+
+    class Scale(keras.layers.Layer):
+        def build(self, input_shape: Any) -> None:
+            self.scale = self.add_weight(shape=(input_shape[-1],), initializer="ones", name="scale")
+
+        def call(self, inputs: Any) -> Any:
+            return inputs * self.scale
+
+        def compute_output_shape(self, input_shape: Any) -> Any:
+            return input_shape
+
+    return Scale
 
 
 def _raises(function: Callable[[], Any]) -> bool:
