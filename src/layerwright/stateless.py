@@ -63,34 +63,59 @@ def gradients(
     Raises:
         LayerError: If the layer raises while it is called or differentiated.
     """
+    return differentiated(trial, layer, arguments, training=training)(arguments, cotangents)
+
+
+def differentiated(
+    trial: Trial, layer: Any, arguments: Arguments, *, training: bool | None = None, compiled: bool = False
+) -> Callable[[Arguments, Sequence[Array] | None], Gradients]:
+    """Return the function from arguments and cotangents to `gradients`, with the layer's variables as they then are.
+
+    Args:
+        trial: The trial; random generators are seeded as for every call.
+        layer: A built layer.
+        arguments: Which call arguments are tensors, and the values of those that are not.
+        training: As in `Trial.call`.
+        compiled: Compile the differentiation, for many calls at one shape.
+
+    Raises:
+        LayerError: By the function, if the layer raises while it is called or differentiated.
+    """
     import keras
 
-    given = tensors_of(layer, arguments)
-    moving = [place for place, tensor in enumerate(given) if _is_float(tensor) and not _is_state(place, layer)]
+    template = tensors_of(layer, arguments)
+    moving = [place for place, tensor in enumerate(template) if _is_float(tensor) and not _is_state(place, layer)]
     function = pure(layer, arguments, training=training)
 
-    def scalar(*differentiated: Any) -> Any:
-        tensors = list(given)
-        for place, tensor in zip(moving, differentiated, strict=True):
-            tensors[place] = tensor
-        outputs = [leaf for leaf in leaves(function(*tensors)[0]) if _is_float(leaf)]
-        chosen = cotangents_for(trial, outputs) if cotangents is None else cotangents
-        products = (
-            keras.ops.sum(keras.ops.cast(output, "float32") * keras.ops.convert_to_tensor(cotangent, "float32"))
-            for output, cotangent in zip(outputs, chosen, strict=True)
-        )
-        return sum(products, keras.ops.zeros((), "float32"))
+    def differentiate(given: Sequence[Any], cotangents: Sequence[Any]) -> tuple[Any, ...]:
+        def scalar(*differentiated: Any) -> Any:
+            tensors = list(given)
+            for place, tensor in zip(moving, differentiated, strict=True):
+                tensors[place] = tensor
+            outputs = [leaf for leaf in leaves(function(*tensors)[0]) if _is_float(leaf)]
+            chosen = cotangents or cotangents_for(trial, outputs)
+            products = (
+                keras.ops.sum(keras.ops.cast(output, "float32") * keras.ops.convert_to_tensor(cotangent, "float32"))
+                for output, cotangent in zip(outputs, chosen, strict=True)
+            )
+            return sum(products, keras.ops.zeros((), "float32"))
 
-    keras.utils.set_random_seed(trial.seed)
-    with blaming(f"differentiating it on {describe(arguments)}"):
-        found = trial.backend.gradient(scalar, [given[place] for place in moving])
-    by_place = {place: _to_array(gradient) for place, gradient in zip(moving, found, strict=True)}
-    paths = [variable.path for variable in layer.trainable_variables]
-    first = len(layer.variables)
-    return Gradients(
-        tuple(by_place.get(place) for place in range(first, len(given))),
-        {path: by_place.get(place) for place, path in enumerate(paths)},
-    )
+        return trial.backend.gradient(scalar, [given[place] for place in moving]) if moving else ()
+
+    run = trial.backend.jit(differentiate) if compiled else differentiate
+
+    def call(given: Arguments, cotangents: Sequence[Array] | None = None) -> Gradients:
+        keras.utils.set_random_seed(trial.seed)
+        with blaming(f"differentiating it on {describe(given)}"):
+            found = run(tensors_of(layer, given), list(cotangents or ()))
+        by_place = {place: _to_array(gradient) for place, gradient in zip(moving, found, strict=True)}
+        first = len(layer.variables)
+        return Gradients(
+            tuple(by_place.get(place) for place in range(first, len(template))),
+            {variable.path: by_place.get(place) for place, variable in enumerate(layer.trainable_variables)},
+        )
+
+    return call
 
 
 def compiled(

@@ -181,7 +181,7 @@ class Trial:
         keras.utils.set_random_seed(self.seed)
         before = snapshot(layer.non_trainable_variables) if getattr(layer, "built", False) and not keep_state else None
         options = {} if training is None else {"training": training}
-        tensors = arguments.map(keras.ops.convert_to_tensor)
+        tensors = arguments.map(lambda array: keras.ops.convert_to_tensor(array.copy()))  # torch would share memory
         with blaming(f"calling it on {describe(arguments)}"), self.backend.inference():
             outputs = layer(tensors.inputs, **{**tensors.call, **options})
         if before is not None:

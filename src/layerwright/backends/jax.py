@@ -1,15 +1,19 @@
 """JAX: what Keras has no backend-neutral call for. `backends.protocol` documents the functions."""
 
 import contextlib
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
 import jax
 import jax.export
+import jax.extend.core
 import jax.numpy as jnp
+import numpy as np
 
 NAME = "jax"
+HOST_CALLS = ("pure_callback", "io_callback")
 
 
 def preload() -> None:
@@ -28,6 +32,11 @@ def inference() -> AbstractContextManager[Any]:
     return contextlib.nullcontext()
 
 
+def stepwise() -> AbstractContextManager[Any]:
+    context: AbstractContextManager[Any] = jax.disable_jit()
+    return context
+
+
 def gradient(function: Callable[..., Any], arguments: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(jax.grad(function, argnums=tuple(range(len(arguments))))(*map(jnp.asarray, arguments)))
 
@@ -37,8 +46,34 @@ def jit(function: Callable[..., Any]) -> Callable[..., Any]:
     return compiled
 
 
+def compilers() -> Mapping[str, Callable[[Callable[..., Any]], Callable[..., Any]]]:
+    return {"jax.jit": jit}
+
+
 def trace(function: Callable[..., Any], arguments: Sequence[Any]) -> str:
-    return str(jax.make_jaxpr(function)(*map(jnp.asarray, arguments)))
+    program = jax.make_jaxpr(function)(*map(jnp.asarray, arguments))
+    return "\n".join([str(program), *map(_digest, program.consts)])
+
+
+def is_symbolic(value: Any) -> bool:
+    return isinstance(value, jax.core.Tracer)
+
+
+def operations(function: Callable[..., Any], arguments: Sequence[Any]) -> int | None:
+    return _executed(jax.make_jaxpr(function)(*map(jnp.asarray, arguments)).jaxpr)
+
+
+def _executed(program: Any) -> int | None:
+    """Count the equations that running a program evaluates: a scan's once a step; None if a while loop is in it."""
+    total = 0
+    for equation in program.eqns:
+        if equation.primitive.name == "while":
+            return None
+        inner = [_executed(part) for part in jax.extend.core.jaxprs_in_params(equation.params)]
+        if None in inner:
+            return None
+        total += 1 + equation.params.get("length", 1) * sum(count or 0 for count in inner)
+    return total
 
 
 def call_with_free_axes(
@@ -65,3 +100,9 @@ def call_with_free_axes(
 
 def random_state() -> Any:
     return None
+
+
+def _digest(constant: Any) -> str:
+    is_key = jnp.issubdtype(constant.dtype, jax.dtypes.prng_key)
+    array = np.asarray(jax.random.key_data(constant) if is_key else constant)
+    return hashlib.sha256(array.tobytes()).hexdigest()

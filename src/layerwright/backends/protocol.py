@@ -1,6 +1,6 @@
 """What each backend's file offers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -9,6 +9,8 @@ class Backend(Protocol):
     """The functions that `backends.tensorflow`, `backends.jax` and `backends.torch` all have."""
 
     NAME: str
+    HOST_CALLS: tuple[str, ...]
+    """What a program's text calls a step that goes back to Python while the program runs."""
 
     def preload(self) -> None:
         """Import what the functions below import when they are first called, computing nothing."""
@@ -22,14 +24,26 @@ class Backend(Protocol):
     def inference(self) -> AbstractContextManager[Any]:
         """Return a context in which nothing is recorded for differentiation."""
 
+    def stepwise(self) -> AbstractContextManager[Any]:
+        """Return a context in which a loop runs step by step where eagerly it would be compiled at every call."""
+
     def gradient(self, function: Callable[..., Any], arguments: Sequence[Any]) -> tuple[Any, ...]:
         """Return the gradient of a scalar `function` by each of its tensor `arguments`; None where there is none."""
 
     def jit(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return `function`, a function of tensors, compiled: by `tf.function`, `jax.jit` or `torch.export`."""
 
+    def compilers(self) -> Mapping[str, Callable[[Callable[..., Any]], Callable[..., Any]]]:
+        """Return every way to compile that the backend's users have, by its name; `jit` first."""
+
     def trace(self, function: Callable[..., Any], arguments: Sequence[Any]) -> str:
-        """Return the program that tracing `function` on `arguments` gives, as text."""
+        """Return the program that tracing `function` on `arguments` gives, as text, its constants included."""
+
+    def is_symbolic(self, value: Any) -> bool:
+        """Whether `value` stands for a tensor within a trace and has no value of its own."""
+
+    def operations(self, function: Callable[..., Any], arguments: Sequence[Any]) -> int | None:
+        """Count the operations that calling `function` carries out; None if that cannot be told."""
 
     def call_with_free_axes(
         self, function: Callable[..., Any], arguments: Sequence[Any], free_axes: Sequence[Sequence[int]]

@@ -1,13 +1,15 @@
 """TensorFlow: what Keras has no backend-neutral call for. `backends.protocol` documents the functions."""
 
 import contextlib
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
 import tensorflow as tf
 
 NAME = "tensorflow"
+HOST_CALLS = ("PyFunc", "EagerPyFunc", "PyFuncStateless")
 
 
 def preload() -> None:
@@ -26,6 +28,10 @@ def inference() -> AbstractContextManager[Any]:
     return contextlib.nullcontext()
 
 
+def stepwise() -> AbstractContextManager[Any]:
+    return contextlib.nullcontext()
+
+
 def gradient(function: Callable[..., Any], arguments: Sequence[Any]) -> tuple[Any, ...]:
     tensors = [tf.convert_to_tensor(argument) for argument in arguments]
     with tf.GradientTape() as tape:
@@ -37,13 +43,39 @@ def gradient(function: Callable[..., Any], arguments: Sequence[Any]) -> tuple[An
 
 
 def jit(function: Callable[..., Any]) -> Callable[..., Any]:
-    compiled: Callable[..., Any] = tf.function(function, autograph=False)
-    return compiled
+    return _compiled(function, xla=False)
+
+
+def compilers() -> Mapping[str, Callable[[Callable[..., Any]], Callable[..., Any]]]:
+    return {"tf.function": jit, "tf.function(jit_compile=True)": functools.partial(_compiled, xla=True)}
 
 
 def trace(function: Callable[..., Any], arguments: Sequence[Any]) -> str:
     concrete = tf.function(function, autograph=False).get_concrete_function(*map(tf.convert_to_tensor, arguments))
     return str(concrete.graph.as_graph_def())
+
+
+def is_symbolic(value: Any) -> bool:
+    return isinstance(value, tf.Tensor) and bool(tf.is_symbolic_tensor(value))
+
+
+def operations(function: Callable[..., Any], arguments: Sequence[Any]) -> int | None:
+    from tensorflow.python.framework import op_callbacks  # no public name
+
+    tensors = [tf.convert_to_tensor(argument) for argument in arguments]
+    function(*tensors)  # traces what is a tf.function within
+    count = 0
+
+    def seen(*_: Any, **__: Any) -> None:
+        nonlocal count
+        count += 1
+
+    op_callbacks.add_op_callback(seen)
+    try:
+        function(*tensors)
+    finally:
+        op_callbacks.remove_op_callback(seen)
+    return count
 
 
 def call_with_free_axes(
@@ -62,3 +94,9 @@ def random_state() -> Any:
 
     drawn = getattr(context.context(), "_rng", None)  # there once something was seeded or drawn
     return tf.random.get_global_generator().state.numpy().tolist(), drawn and drawn.getstate()
+
+
+def _compiled(function: Callable[..., Any], *, xla: bool) -> Callable[..., Any]:
+    compiled: Callable[..., Any] = tf.function(function, autograph=False, jit_compile=xla)
+    compiled._omit_frequent_tracing_warning = True  # type: ignore[attr-defined]  # that we trace much is no news
+    return compiled

@@ -1,16 +1,22 @@
 """PyTorch: what Keras has no backend-neutral call for. `backends.protocol` documents the functions."""
 
 import contextlib
+import hashlib
 import importlib
-from collections.abc import Callable, Sequence
+import io
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
 
 NAME = "torch"
+HOST_CALLS: tuple[str, ...] = ()  # torch.export has none: what it cannot trace it refuses
 EXPORT_MODULES = ("networkx", "torch.utils._sympy.interp", "torch._export.non_strict_utils", "torch.export._trace")
 """What the first `torch.export.export` would import: half a second, once in the parent rather than in each child."""
+
+TRACED_TYPES = ("FakeTensor", "FunctionalTensor")
 
 
 def preload() -> None:
@@ -32,9 +38,16 @@ def inference() -> AbstractContextManager[Any]:
     return context
 
 
+def stepwise() -> AbstractContextManager[Any]:
+    return contextlib.nullcontext()
+
+
 def gradient(function: Callable[..., Any], arguments: Sequence[Any]) -> tuple[Any, ...]:
     tensors = [torch.as_tensor(argument).detach().clone().requires_grad_() for argument in arguments]
-    return tuple(torch.autograd.grad(function(*tensors), tensors, allow_unused=True))
+    value = function(*tensors)
+    if not value.requires_grad:
+        return (None,) * len(tensors)
+    return tuple(torch.autograd.grad(value, tensors, allow_unused=True))
 
 
 def jit(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -43,16 +56,40 @@ def jit(function: Callable[..., Any]) -> Callable[..., Any]:
     def compiled(*tensors: Any) -> Any:
         signature = tuple((tuple(tensor.shape), tensor.dtype) for tensor in tensors)
         if signature not in programs:
-            programs[signature] = torch.export.export(_module(function), tensors, strict=False).module()
+            programs[signature] = _export(function, tensors).module()
         return programs[signature](*tensors)
 
     return compiled
 
 
-def trace(function: Callable[..., Any], arguments: Sequence[Any]) -> str:
-    from torch.fx.experimental.proxy_tensor import make_fx
+def compilers() -> Mapping[str, Callable[[Callable[..., Any]], Callable[..., Any]]]:
+    return {"torch.export": jit}
 
-    return str(make_fx(function)(*map(torch.as_tensor, arguments)).code)
+
+def trace(function: Callable[..., Any], arguments: Sequence[Any]) -> str:
+    program = _export(function, tuple(map(torch.as_tensor, arguments)))
+    return "\n".join([str(program.graph_module.code), *map(_digest, program.constants.values())])
+
+
+def is_symbolic(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and (value.is_meta or type(value).__name__ in TRACED_TYPES)
+
+
+def operations(function: Callable[..., Any], arguments: Sequence[Any]) -> int | None:
+    from torch.utils._python_dispatch import TorchDispatchMode  # documented, but without a public name
+
+    count = 0
+
+    class Counter(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            nonlocal count
+            count += 1
+            return func(*args, **(kwargs or {}))
+
+    tensors = [torch.as_tensor(argument) for argument in arguments]
+    with Counter():
+        function(*tensors)
+    return count
 
 
 def random_state() -> Any:
@@ -64,8 +101,21 @@ def call_with_free_axes(
 ) -> Any:
     tensors = tuple(torch.as_tensor(argument) for argument in arguments)
     free = tuple(dict.fromkeys(axes, torch.export.Dim.DYNAMIC) for axes in free_axes)
-    program = torch.export.export(_module(function), tensors, dynamic_shapes=(free,), strict=False)
-    return program.module()(*tensors)
+    return _export(function, tensors, dynamic_shapes=(free,)).module()(*tensors)
+
+
+def _export(function: Callable[..., Any], tensors: tuple[Any, ...], **options: Any) -> Any:
+    logger = logging.getLogger("torch.fx.experimental.symbolic_shapes")  # warns of what torch then raises
+    logger.addFilter(_is_below_warning)
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):  # where torch prints half a program when it cannot make one
+            return torch.export.export(_module(function), tensors, strict=False, **options)
+    finally:
+        logger.removeFilter(_is_below_warning)
+
+
+def _is_below_warning(record: logging.LogRecord) -> bool:
+    return record.levelno < logging.WARNING
 
 
 def _module(function: Callable[..., Any]) -> torch.nn.Module:
@@ -74,3 +124,9 @@ def _module(function: Callable[..., Any]) -> torch.nn.Module:
             return function(*tensors)
 
     return Program()
+
+
+def _digest(constant: Any) -> str:
+    if not isinstance(constant, torch.Tensor):
+        return str(constant)
+    return hashlib.sha256(constant.detach().double().numpy().tobytes()).hexdigest()

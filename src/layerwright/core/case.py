@@ -177,7 +177,11 @@ class Case:
 
     def construct(self, **overrides: Any) -> Any:
         """Return a new layer, constructed with `init` and `overrides` on top of it."""
-        return self.layer(**{**{key: _fresh(value) for key, value in self.init.items()}, **overrides})
+        return self.layer(**{**self.fresh_init(), **overrides})
+
+    def fresh_init(self) -> dict[str, Any]:
+        """Return `init`, its layers and other mutable values copied."""
+        return {key: _fresh(value) for key, value in self.init.items()}
 
     def specs(self) -> Iterator[InputSpec]:
         """Return the spec of every tensor that the case feeds: first those of `inputs`, then those of `call`."""

@@ -24,6 +24,7 @@ Mode = Literal["mean", "sqrt_len", "sum"]
     init={"axis": (1, 2), "empty_value": -1.0, "data_format": "channels_first"},
     inputs=(None, 3, 8, 6),
     call={"mask": InputSpec((None, 8), "bool")},
+    time_axis=2,
 )
 @keras.saving.register_keras_serializable(package="layerwright")
 class MaskedAverage(keras.layers.Layer):

@@ -35,6 +35,7 @@ def rows() -> list[Row]:
             attention_axes=(2,),
             output_shape=7,
             use_bias=False,
+            traits={"time_axis": 2},
             **heads,
         ),
         row("GroupQueryAttention", QUERY, call={"value": VALUE}, **groups),

@@ -6,6 +6,7 @@ from layerwright.catalogue.keras._row import Row, row
 from layerwright.core.case import InputSpec
 
 STEPWISE = {"causal": True, "receptive_field": 1}
+GENERATED = {"masking": "generated"}
 TOKENS = InputSpec((None, None), "int32", 0, 7)
 JAX_ONLY = "a function of JAX arrays runs on JAX and TensorFlow only"
 TORCH_ONLY = "a torch module runs on torch only"
@@ -22,7 +23,7 @@ def rows() -> list[Row]:
         row("EinsumDense", (None, None, 5), equation="abc,cde->abde", output_shape=(None, 2, 3), traits=STEPWISE),
         row("EinsumDense", (None, 6, 5), equation="...x,xy->...y", output_shape=3, activation="tanh"),
         row("Embedding", TOKENS, input_dim=7, output_dim=3, traits=STEPWISE),
-        row("Embedding", TOKENS, input_dim=7, output_dim=3, mask_zero=True, traits=STEPWISE),
+        row("Embedding", TOKENS, input_dim=7, output_dim=3, mask_zero=True, traits=STEPWISE | GENERATED),
         row("Embedding", TOKENS, input_dim=7, output_dim=3, lora_rank=2, traits=STEPWISE),
         row("ReversibleEmbedding", TOKENS, input_dim=7, output_dim=3, traits=STEPWISE),
         row("ReversibleEmbedding", (None, None, 3), input_dim=7, output_dim=3, call={"reverse": True}, traits=STEPWISE),
@@ -30,7 +31,7 @@ def rows() -> list[Row]:
         row("Identity", (None, None, 5), traits=STEPWISE),
         row("Lambda", (None, None, 5), function=_double, traits=STEPWISE),
         row("Lambda", (None, 5), function=_scale, arguments={"factor": 3.0}),
-        row("Masking", (None, None, 5), mask_value=0.5, traits=STEPWISE | {"smooth": False}),
+        row("Masking", (None, None, 5), mask_value=0.5, traits=STEPWISE | GENERATED | {"smooth": False}),
         row("JaxLayer", (None, 5), call_fn=_affine, init_fn=_affine_weights, without={"torch": JAX_ONLY}),
         row("TorchModuleWrapper", (None, 5), **_torch_module(), without={"tensorflow": TORCH_ONLY, "jax": TORCH_ONLY}),
     ]

@@ -24,7 +24,7 @@ def rows() -> list[Row]:
         row("BatchNormalization", (None, 5), renorm=True, traits=COUPLED),
         row("GroupNormalization", (None, None, 6), groups=3),
         row("GroupNormalization", (None, None, None, 4), groups=-1, center=False),
-        row("GroupNormalization", (None, 4, 6), groups=2, axis=1, scale=False),
+        row("GroupNormalization", (None, 4, 6), groups=2, axis=1, scale=False, traits={"time_axis": 2}),
         row("LayerNormalization", (None, None, 5), traits=STEPWISE),
         row("LayerNormalization", (None, 4, 5), axis=(1, 2), epsilon=1e-5),
         row("LayerNormalization", (None, 5), center=False, scale=False),

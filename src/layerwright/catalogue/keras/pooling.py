@@ -47,7 +47,7 @@ def _global_rows() -> list[Row]:
     return [
         row("GlobalAveragePooling1D", SIGNAL),
         row("GlobalAveragePooling1D", SIGNAL, keepdims=True, call={"mask": MASK}),
-        row("GlobalAveragePooling1D", (None, 3, 7), data_format="channels_first"),
+        row("GlobalAveragePooling1D", (None, 3, 7), data_format="channels_first", traits={"time_axis": 2}),
         row("GlobalAveragePooling2D", IMAGE),
         row("GlobalAveragePooling2D", (None, 3, 6, 7), data_format="channels_first", keepdims=True),
         row("GlobalAveragePooling3D", VOLUME),

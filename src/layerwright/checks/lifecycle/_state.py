@@ -2,7 +2,7 @@
 
 import itertools
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -12,6 +12,9 @@ from layerwright.trial import Trial, bitwise_equal
 
 FRAMEWORKS = frozenset({"builtins", "keras", "tensorflow", "jax", "jaxlib", "torch", "numpy"})
 """Packages whose objects are not looked into, but for layers, containers and torch modules."""
+
+SHARED = (bool, int, float, str)
+"""Types of which Python keeps one object for equal values in many places."""
 
 MOST_ITEMS = 10_000
 """How many items of one container are looked at."""
@@ -25,15 +28,20 @@ def reachable_variables(trial: Trial, layer: Any) -> list[tuple[str, Any]]:
     """
     import keras
 
+    return reachable(layer, lambda value: isinstance(value, keras.Variable) or trial.backend.is_native_variable(value))
+
+
+def reachable(layer: Any, wanted: Callable[[Any], bool]) -> list[tuple[str, Any]]:
+    """Return every value within reach of the layer that `wanted` is true of, each with the way to it."""
     found: list[tuple[str, Any]] = []
     seen = {id(layer)}
     queue = deque(_children("self", layer))
     while queue:
         path, value = queue.popleft()
-        if id(value) in seen:
+        if id(value) in seen and not isinstance(value, SHARED):
             continue
         seen.add(id(value))
-        if isinstance(value, keras.Variable) or trial.backend.is_native_variable(value):
+        if wanted(value):
             found.append((path, value))
         else:
             queue.extend(_children(path, value))

@@ -28,7 +28,7 @@ def owned(frames: Sequence[FrameType], layer: Any) -> Stack:
     """
     import keras
 
-    calls = [frame.f_code.co_name == "call" and frame.f_locals.get("self") is layer for frame in frames]
+    calls = [frame.f_code.co_name == "call" and _first_argument(frame) is layer for frame in frames]
     inside = frames[calls.index(True) :] if True in calls else []
     root = str(Path(keras.__file__).parent) + os.sep
     own = _own_places(type(layer))
@@ -39,6 +39,10 @@ def owned(frames: Sequence[FrameType], layer: Any) -> Stack:
         return "layer" if path in own or os.path.dirname(path) in own else "other"
 
     return [(frame, owner(frame.f_code.co_filename)) for frame in inside]
+
+
+def _first_argument(frame: FrameType) -> Any:
+    return frame.f_locals.get(next(iter(frame.f_code.co_varnames), ""))
 
 
 def is_asked_by_layer(stack: Stack) -> bool:

@@ -1,0 +1,1 @@
+"""LW6: dtypes and dtype policies."""

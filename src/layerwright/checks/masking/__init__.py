@@ -1,0 +1,1 @@
+"""LW4: masks and padding."""

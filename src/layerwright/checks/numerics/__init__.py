@@ -1,0 +1,1 @@
+"""LW5: numerics and gradients."""

@@ -1,0 +1,1 @@
+"""LW8: what tracing and compiling do to a layer."""

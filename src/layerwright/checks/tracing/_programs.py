@@ -1,0 +1,159 @@
+"""The layer as a compiled program: its outputs and its new state, beside those of an eager call."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from layerwright.checks.axes._subject import lively
+from layerwright.checks.lifecycle._state import reachable
+from layerwright.checks.saving._model import build
+from layerwright.checks.shape._culprit import keras_functions, stack_of, whole_tracebacks
+from layerwright.core.errors import LayerError
+from layerwright.stateless import pure, tensors_of
+from layerwright.trial import Array, Trial, bitwise_equal, blaming, describe, leaves, restore, snapshot
+
+NO_JIT = "the layer, or one inside it, sets supports_jit = False, so Keras leaves {} out"
+NO_DRAW = "the layer draws from Keras's SeedGenerator, which torch.export cannot trace"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one call gave: output arrays, and the new values of the non-trainable variables."""
+
+    outputs: list[Array]
+    state: list[Array]
+
+
+@dataclass(frozen=True)
+class Traces:
+    """Two programs, traced one after the other, and where on the layer tensors of the traces were left."""
+
+    programs: tuple[str, str]
+    leaks: list[str]
+
+
+class Untraceable(Exception):  # noqa: N818 - an answer, carried by an exception
+    """The layer declares that it cannot be compiled, or Keras itself cannot be traced on this backend."""
+
+
+@lru_cache(maxsize=2)
+def eager(trial: Trial, training: bool) -> Result:
+    """Call the lively layer eagerly on the usual arguments; it is left as it was."""
+    layer = lively(trial)
+    before = snapshot(layer.variables)
+    outputs = leaves(trial.call(layer, trial.usual, training=training, keep_state=True))
+    state = [value for _, value in snapshot(layer.non_trainable_variables)]
+    restore(before)
+    return Result(outputs, state)
+
+
+@lru_cache(maxsize=2)
+def modes(trial: Trial) -> tuple[bool, ...]:
+    """Return the values of `training` to compile for: True only where the layer acts otherwise in training."""
+    inference, training = eager(trial, False), eager(trial, True)
+    same = bitwise_equal(inference.outputs, training.outputs) and bitwise_equal(inference.state, training.state)
+    return (False,) if same else (False, True)
+
+
+@lru_cache(maxsize=4)
+def program(trial: Trial, compiler: str, training: bool) -> Callable[[Any], Result]:
+    """Return the lively layer compiled: a function that runs it on the usual arguments with the variables of a layer.
+
+    It is traced when it first runs; variables are its arguments and are left as they were. It raises `Untraceable` if
+    the layer is not to be compiled so, and `LayerError` if the layer raises.
+
+    Args:
+        trial: The trial.
+        compiler: One of the names of `trial.backend.compilers()`.
+        training: As in `Trial.call`.
+    """
+    layer = lively(trial)
+    function = trial.backend.compilers()[compiler](pure(layer, trial.usual, training=training))
+
+    def run(source: Any) -> Result:
+        import keras
+
+        require_jit(layer, compiler)
+        keras.utils.set_random_seed(trial.seed)
+        with tracing(layer, f"calling it compiled by {compiler} on {describe(trial.usual)}, training={training},"):
+            with trial.backend.inference():
+                outputs, state = function(*tensors_of(source, trial.usual))
+            return Result(_arrays(outputs), _arrays(state))
+
+    return run
+
+
+@lru_cache(maxsize=2)
+def traces(trial: Trial, training: bool) -> Traces:
+    """Trace a built layer twice, each time from a function object of its own.
+
+    Addresses and what is numbered through the whole process are left out of the programs.
+
+    Raises:
+        Untraceable: If the layer is not to be traced.
+        LayerError: If the layer raises.
+    """
+    layer = build(trial, trial.construct())
+    require_jit(layer, next(iter(trial.backend.compilers())))
+    known = {id(value): value for _, value in symbolic(trial, layer)}  # held, so that no id is used anew
+    programs = []
+    for _ in range(2):
+        function = pure(layer, trial.usual, training=training)
+        with tracing(layer, f"tracing it on {describe(trial.usual)}"), trial.backend.inference():
+            program = trial.backend.trace(function, tensors_of(layer, trial.usual))
+        programs.append(_ADDRESS.sub("", _SERIAL.sub("", program)))
+    leaks = [path for path, value in symbolic(trial, layer) if id(value) not in known]
+    return Traces((programs[0], programs[1]), leaks)
+
+
+def symbolic(trial: Trial, layer: Any) -> list[tuple[str, Any]]:
+    """Return the tensors without a value that are within reach of the layer, each with the way to it."""
+    import keras
+
+    return reachable(layer, lambda value: isinstance(value, keras.KerasTensor) or trial.backend.is_symbolic(value))
+
+
+def draws(trial: Trial, training: bool) -> bool:
+    """Whether a call moves the state of a seed generator, which is a variable and no weight."""
+    layer = lively(trial)
+    weights = {id(weight) for weight in layer.weights}
+    seeds = [id(variable) not in weights for variable in layer.non_trainable_variables]
+    before = [value for _, value in snapshot(layer.non_trainable_variables)]
+    after = eager(trial, training).state
+    return any(is_seed and not bitwise_equal(*pair) for is_seed, *pair in zip(seeds, before, after, strict=True))
+
+
+_ADDRESS = re.compile(r"0x[0-9a-f]+")
+_SERIAL = re.compile(r"(?<=[a-zA-Z])_\d+\b")
+"""TensorFlow numbers its functions through the whole process."""
+
+
+@contextmanager
+def tracing(layer: Any, doing: str) -> Iterator[None]:
+    """As `blaming`, but raise `Untraceable` where what cannot be traced is Keras's own seed generator."""
+    try:
+        with blaming(doing), whole_tracebacks():
+            yield
+    except LayerError as error:
+        functions = keras_functions(stack_of(error.error, layer))
+        if any(name.endswith(":torch_seed_generator") for name in functions):
+            raise Untraceable(NO_DRAW) from error
+        raise
+
+
+def require_jit(layer: Any, compiler: str) -> None:
+    """Raise `Untraceable` where Keras would not use this compiler; graphs are built of every layer."""
+    declines = not all(getattr(part, "supports_jit", True) for part in layer._flatten_layers())
+    if declines and compiler != "tf.function":
+        raise Untraceable(NO_JIT.format(compiler))
+
+
+def _arrays(tree: Any) -> list[Array]:
+    import keras
+
+    return [np.asarray(keras.ops.convert_to_numpy(leaf)) for leaf in leaves(tree)]

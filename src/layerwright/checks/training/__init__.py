@@ -1,0 +1,1 @@
+"""LW10: training, memory and cost."""

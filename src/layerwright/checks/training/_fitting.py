@@ -1,0 +1,121 @@
+"""A layer trained by Keras's own loop, on random targets."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from layerwright.stateless import cotangents_for, gradients
+from layerwright.trial import (
+    Arguments,
+    Array,
+    Trial,
+    bitwise_equal,
+    blaming,
+    describe,
+    leaves,
+    randomise,
+    restore,
+    snapshot,
+)
+
+LEARNING_RATE = 0.1
+LEAST_STEP = 1e-5
+"""How far a step must be expected to move a weight, relative to the weight's size, for it to be missed."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What `fit` did: the mean loss, and the paths of weights that should have moved and did not."""
+
+    loss: float
+    still: Sequence[str]
+
+
+def fit(trial: Trial, batches: Sequence[int], *, jit: bool) -> Fitted | None:
+    """Train a layer, built on the usual batch, on batches of these sizes; the first is the largest.
+
+    None if there is nothing to train, or nothing to train it by: a floating-point output with a row for each sample.
+
+    Raises:
+        LayerError: If the layer raises.
+    """
+    import keras
+
+    layer, samples = trial.built(), _in_all(trial, batches)
+    outputs = _floats(trial.call(layer, trial.usual))
+    targets = cotangents_for(trial, [np.empty((samples.batch, *output.shape[1:])) for output in outputs])
+    if not layer.trainable_variables or not targets or any(len(output) != trial.batch for output in outputs):
+        return None
+    randomise(layer)
+    before = snapshot(layer.trainable_variables)
+    model = _model(trial, layer)
+    model.compile(optimizer=keras.optimizers.SGD(LEARNING_RATE), jit_compile=jit)
+    with blaming(f"fit() with jit_compile={jit} on {describe(samples)} in batches of {batches[0]}"):
+        history = model.fit(samples.arrays(), targets, batch_size=batches[0], shuffle=False, verbose=0).history
+    still = [weight for weight, value in before if _is(weight, value) and weight.constraint is None]
+    restore(before)
+    return Fitted(float(history["loss"][-1]), _with_gradient(trial, layer, still, samples, targets) if still else ())
+
+
+def thawed(trial: Trial) -> list[str]:
+    """Return the paths of weights that a call with `training=True` changes in a layer with `trainable=False`."""
+    layer = trial.built()
+    randomise(layer)
+    before = snapshot(layer.trainable_variables)
+    layer.trainable = False
+    trial.call(layer, trial.usual, training=True, keep_state=True)
+    return [weight.path for weight, value in before if not _is(weight, value)]
+
+
+def _is(variable: Any, value: Array) -> bool:
+    return bitwise_equal(value, snapshot([variable])[0][1])
+
+
+def _in_all(trial: Trial, batches: Sequence[int]) -> Arguments:
+    drawn = [trial.arguments(seed=seed).rows(slice(size)).arrays() for seed, size in enumerate(batches)]
+    return trial.usual.replace_arrays([np.concatenate(arrays) for arrays in zip(*drawn, strict=True)])
+
+
+def _model(trial: Trial, layer: Any) -> Any:
+    """Return a model whose loss is the mean of each output times its target, and the layer's own losses."""
+    import keras
+
+    class Trainee(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = layer
+
+        def call(self, tensors: Any, training: bool = False) -> list[Any]:
+            given = trial.usual.replace_arrays(tensors)
+            return _floats(self.layer(given.inputs, **given.call, training=training))
+
+        def compute_loss(self, x: Any, y: Any, y_pred: Any, *_: Any, **__: Any) -> Any:  # noqa: ARG002
+            products = [
+                keras.ops.mean(keras.ops.cast(output, "float32") * target)
+                for output, target in zip(y_pred, y, strict=True)
+            ]
+            return sum(self.losses, sum(products))
+
+    return Trainee()
+
+
+def _floats(outputs: Any) -> list[Any]:
+    import keras
+
+    return [leaf for leaf in leaves(outputs) if "float" in keras.backend.standardize_dtype(leaf.dtype)]
+
+
+def _with_gradient(
+    trial: Trial, layer: Any, weights: Sequence[Any], samples: Arguments, targets: Sequence[Array]
+) -> list[str]:
+    """Return the paths of those weights that a step along the gradient would have moved."""
+    means = [target / target.size for target in targets]
+    found = gradients(trial, layer, samples, training=True, cotangents=means).weights
+    return [
+        weight.path
+        for weight, value in snapshot(weights)
+        if (gradient := found[weight.path]) is not None
+        and LEARNING_RATE * np.abs(gradient).max(initial=0.0) > LEAST_STEP * max(1.0, np.abs(value).max(initial=0.0))
+    ]
