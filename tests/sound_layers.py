@@ -19,6 +19,7 @@ class SelfAttention(keras.layers.Layer):
         self.head_size = head_size
         self.causal = causal
         self.supports_masking = True
+        self.input_spec = keras.layers.InputSpec(ndim=3)
         self.project = keras.layers.Dense(3 * heads * head_size, use_bias=False)
 
     def build(self, input_shape):
@@ -52,11 +53,12 @@ class SelfAttention(keras.layers.Layer):
 
 @register
 class CrossAttention(keras.layers.Layer):
-    """Single-head attention from a sequence to another, with a residual connection."""
+    """Single-head attention from a sequence to another, with a residual connection; the first one's mask goes on."""
 
     def __init__(self, units, **kwargs):
         super().__init__(**kwargs)
         self.units = units
+        self.supports_masking = True
 
     def build(self, input_shape):
         queries, memory = input_shape
@@ -64,12 +66,21 @@ class CrossAttention(keras.layers.Layer):
         self.key_kernel = self.add_weight(shape=(memory[-1], self.units), name="key_kernel")
         self.value_kernel = self.add_weight(shape=(memory[-1], queries[-1]), name="value_kernel")
 
-    def call(self, inputs):
+    def call(self, inputs, mask=None):
         queries, memory = inputs
+        valid = None if mask is None else mask[1]
+        if valid is not None:
+            memory = ops.where(ops.expand_dims(valid, -1), memory, ops.zeros_like(memory))
         query = ops.matmul(queries, self.query_kernel)
         key = ops.matmul(memory, self.key_kernel)
-        scores = ops.matmul(query, ops.transpose(key, (0, 2, 1))) / self.units**0.5
-        return queries + ops.matmul(ops.softmax(scores, axis=-1), ops.matmul(memory, self.value_kernel))
+        scores = ops.cast(ops.matmul(query, ops.transpose(key, (0, 2, 1))) / self.units**0.5, "float32")
+        if valid is not None:
+            scores = ops.where(ops.expand_dims(valid, 1), scores, -1e9)
+        weights = ops.cast(ops.softmax(scores, axis=-1), self.compute_dtype)
+        return queries + ops.matmul(weights, ops.matmul(memory, self.value_kernel))
+
+    def compute_mask(self, inputs, mask=None):
+        return None if mask is None else mask[0]
 
     def compute_output_shape(self, input_shape):
         return input_shape[0]
@@ -400,6 +411,8 @@ class MinimalGatedUnit(keras.layers.Layer):
         self.recurrence.build(input_shape)
 
     def call(self, inputs, mask=None):
+        if mask is not None:
+            inputs = ops.where(ops.expand_dims(mask, -1), inputs, ops.zeros_like(inputs))
         return self.recurrence(inputs, mask=mask)
 
     def compute_mask(self, inputs, mask=None):
@@ -415,18 +428,26 @@ class MinimalGatedUnit(keras.layers.Layer):
 
 @register
 class ExponentialSmoothing(keras.layers.Layer):
-    """A moving average over time, its rate learned for each feature: s_t = a s_{t-1} + (1 - a) x_t."""
+    """A moving average over valid steps, its rate learned for each feature: s_t = a s_{t-1} + (1 - a) x_t."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True
 
     def build(self, input_shape):
         self.rate = self.add_weight(shape=(input_shape[-1],), initializer="zeros", name="rate")
 
-    def call(self, inputs):
-        keep = ops.broadcast_to(ops.sigmoid(self.rate), ops.shape(inputs))
-
-        def join(first, second):
-            return first[0] * second[0], second[0] * first[1] + second[1]
-
-        return ops.associative_scan(join, (keep, (1.0 - keep) * inputs), axis=1)[1]
+    def call(self, inputs, mask=None):
+        steps = ops.shape(inputs)[1]
+        wide, valid = ops.cast(inputs, "float32"), ops.ones((1, steps), "float32")
+        if mask is not None:
+            wide, valid = ops.where(ops.expand_dims(mask, -1), wide, 0.0), ops.cast(mask, "float32")
+        elapsed = ops.cumsum(valid, axis=1)
+        lag = ops.maximum(elapsed[:, :, None] - elapsed[:, None, :], 0.0)[..., None]  # (batch, output, input, 1)
+        keep = ops.cast(ops.sigmoid(self.rate), "float32")
+        earlier = ops.tril(ops.ones((steps, steps), "float32"))[None, :, :, None]
+        weights = (1.0 - keep) * ops.power(keep, lag) * earlier
+        return ops.cast(ops.sum(weights * wide[:, None], axis=2), self.compute_dtype)
 
     def compute_output_shape(self, input_shape):
         return input_shape
@@ -543,6 +564,7 @@ class CausalBlock(keras.layers.Layer):
         super().__init__(**kwargs)
         self.kernel_size = kernel_size
         self.dilation_rate = dilation_rate
+        self.supports_masking = True
         self.normalization = keras.layers.LayerNormalization()
 
     def build(self, input_shape):
@@ -556,8 +578,11 @@ class CausalBlock(keras.layers.Layer):
         )
         self.convolution.build(input_shape)
 
-    def call(self, inputs):
-        return inputs + self.convolution(self.normalization(inputs))
+    def call(self, inputs, mask=None):
+        hidden = self.normalization(inputs)
+        if mask is not None:
+            hidden = ops.where(ops.expand_dims(mask, -1), hidden, ops.zeros_like(hidden))
+        return inputs + self.convolution(hidden)
 
     def compute_output_shape(self, input_shape):
         return input_shape

@@ -45,6 +45,40 @@ def test_jit_computes_the_same():
     np.testing.assert_allclose(ops.convert_to_numpy(backend.jit(ops.tanh)(x)), np.tanh(np.ones((2, 3))), rtol=1e-6)
 
 
+def test_trace_shows_the_values_of_constants():
+    def program(first):
+        table = np.arange(first, first + 3, dtype="float32")
+        return backend.trace(lambda x: x + ops.convert_to_tensor(table), [np.ones(3, "float32")])
+
+    assert program(0) == program(0)
+    assert program(0) != program(1)
+
+
+def test_compilers_begin_with_jit():
+    assert next(iter(backend.compilers().values())) is backend.jit
+
+
+def test_is_symbolic_tells_tensors_of_a_trace():
+    kept = []
+
+    def function(x):
+        kept.append(x * 2)
+        return x
+
+    backend.trace(function, [np.ones(3, "float32")])
+    assert all(backend.is_symbolic(tensor) for tensor in kept)
+    assert not backend.is_symbolic(ops.ones(3))
+    assert not backend.is_symbolic(keras.Variable(np.ones(3)).value)
+
+
+def test_stepwise_loops_compute_the_same():
+    def total():
+        return ops.scan(lambda carry, x: (carry + x, carry), ops.zeros(()), ops.arange(4.0))[0]
+
+    with backend.stepwise():
+        assert float(total()) == 6.0
+
+
 def test_free_axes_may_be_unknown():
     x = np.arange(6.0, dtype="float32").reshape(2, 3)
     result = backend.call_with_free_axes(lambda a: ops.sum(a, axis=1), [x], [(0,)])

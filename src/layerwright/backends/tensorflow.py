@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -52,7 +53,9 @@ def compilers() -> Mapping[str, Callable[[Callable[..., Any]], Callable[..., Any
 
 def trace(function: Callable[..., Any], arguments: Sequence[Any]) -> str:
     concrete = tf.function(function, autograph=False).get_concrete_function(*map(tf.convert_to_tensor, arguments))
-    return str(concrete.graph.as_graph_def())
+    graph = concrete.graph.as_graph_def()
+    graph.library.function.sort(key=_serial_number)
+    return str(graph)
 
 
 def is_symbolic(value: Any) -> bool:
@@ -100,3 +103,9 @@ def _compiled(function: Callable[..., Any], *, xla: bool) -> Callable[..., Any]:
     compiled: Callable[..., Any] = tf.function(function, autograph=False, jit_compile=xla)
     compiled._omit_frequent_tracing_warning = True  # type: ignore[attr-defined]  # that we trace much is no news
     return compiled
+
+
+def _serial_number(function: Any) -> int:
+    """Return the number that TensorFlow ends a function's name with; it counts them as they are made."""
+    digits = re.search(r"\d+$", function.signature.name)
+    return int(digits[0]) if digits else 0

@@ -50,10 +50,11 @@ def sublayers_inherit_policy(trial: Trial) -> Finding:
             return skipped(f"the constructor takes no dtype: {error}")
         if layer.dtype_policy.name != WANTED:
             return skipped(f"the layer has the dtype policy {layer.dtype_policy.name} whatever is asked for")
+        refusal = ""
         try:
             build(trial, layer)
-        except LayerError as error:
-            return not_probed(f"the layer cannot be built under {WANTED}: {error}", "See LW601 policy-is-honoured.")
+        except LayerError as error:  # as it may, where two dtypes meet inside
+            refusal = f"the layer cannot be built under {WANTED}: {error}"
     made = _made(layer, given)
     if not made:
         return skipped("the layer makes no sublayers")
@@ -62,6 +63,8 @@ def sublayers_inherit_policy(trial: Trial) -> Finding:
         f"with dtype={WANTED!r} under the global policy {ELSEWHERE}, {', '.join(astray[:4])} got {ELSEWHERE} "
         f"({len(astray)} of {len(made)} sublayers)"
     )
+    if refusal and len(astray) in (0, len(made)):
+        return not_probed(refusal, FIX if astray else "See LW601 policy-is-honoured.")
     if not astray:
         return passed(sublayers=len(made))
     if len(astray) == len(made):

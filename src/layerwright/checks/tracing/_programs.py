@@ -11,7 +11,6 @@ import numpy as np
 
 from layerwright.checks.axes._subject import lively
 from layerwright.checks.lifecycle._state import reachable
-from layerwright.checks.saving._model import build
 from layerwright.checks.shape._culprit import keras_functions, stack_of, whole_tracebacks
 from layerwright.core.errors import LayerError
 from layerwright.stateless import pure, tensors_of
@@ -98,24 +97,20 @@ def traces(trial: Trial, training: bool) -> Traces:
         Untraceable: If the layer is not to be traced.
         LayerError: If the layer raises.
     """
-    layer = build(trial, trial.construct())
+    layer = trial.built()
     require_jit(layer, next(iter(trial.backend.compilers())))
-    known = {id(value): value for _, value in symbolic(trial, layer)}  # held, so that no id is used anew
     programs = []
     for _ in range(2):
         function = pure(layer, trial.usual, training=training)
         with tracing(layer, f"tracing it on {describe(trial.usual)}"), trial.backend.inference():
             program = trial.backend.trace(function, tensors_of(layer, trial.usual))
         programs.append(_ADDRESS.sub("", _SERIAL.sub("", program)))
-    leaks = [path for path, value in symbolic(trial, layer) if id(value) not in known]
-    return Traces((programs[0], programs[1]), leaks)
+    return Traces((programs[0], programs[1]), leaks(trial, layer))
 
 
-def symbolic(trial: Trial, layer: Any) -> list[tuple[str, Any]]:
-    """Return the tensors without a value that are within reach of the layer, each with the way to it."""
-    import keras
-
-    return reachable(layer, lambda value: isinstance(value, keras.KerasTensor) or trial.backend.is_symbolic(value))
+def leaks(trial: Trial, layer: Any) -> list[str]:
+    """Return the ways to the tensors within reach of the layer that belong to a trace and have no value."""
+    return [path for path, _ in reachable(layer, trial.backend.is_symbolic)]
 
 
 def draws(trial: Trial, training: bool) -> bool:
@@ -129,7 +124,7 @@ def draws(trial: Trial, training: bool) -> bool:
 
 
 _ADDRESS = re.compile(r"0x[0-9a-f]+")
-_SERIAL = re.compile(r"(?<=[a-zA-Z])_\d+\b")
+_SERIAL = re.compile(r"(?<=[a-zA-Z])[_-]\d+")
 """TensorFlow numbers its functions through the whole process."""
 
 

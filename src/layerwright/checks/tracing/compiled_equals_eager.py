@@ -16,7 +16,7 @@ FIX = (
 )
 
 
-@check("LW801", "compiled-equals-eager", requires=("LW901",))
+@check("LW801", "compiled-equals-eager", requires=("LW901", "LW903"))
 def compiled_equals_eager(trial: Trial):
     """Compiled, the layer computes what it computes eagerly.
 

@@ -17,7 +17,7 @@ FIX = (
 )
 
 
-@check("LW805", "no-captured-tensors", requires=("LW801", "LW103"))
+@check("LW805", "no-captured-tensors", requires=("LW804", "LW103"))
 def no_captured_tensors(trial: Trial) -> Finding:
     """A compiled program reads the layer's variables each time it runs, and holds no copy of one.
 

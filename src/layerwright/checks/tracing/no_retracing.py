@@ -16,7 +16,7 @@ FIX = (
 )
 
 
-@check("LW803", "no-retracing", requires=("LW802",), exempt={"stateful": True})
+@check("LW803", "no-retracing", requires=("LW802", "LW804"), exempt={"stateful": True})
 def no_retracing(trial: Trial) -> Finding:
     """A call changes no number, flag or string on the layer, so that no call needs a trace of its own.
 
@@ -31,7 +31,8 @@ def no_retracing(trial: Trial) -> Finding:
 
     How it is tested:
         Attributes, containers, plain objects and sublayers are searched for Python numbers, flags and strings before
-        and after a repeated call; any that differs refutes. Eagerly, so no compiler's caches are in the way.
+        and after a repeated call; any that differs refutes; what is added is for LW1004 memory-is-steady to weigh. The
+        calls are eager, so that no compiler's cache is in the way.
 
     Exempt when:
         The layer declares `stateful=True`.
@@ -47,9 +48,9 @@ def no_retracing(trial: Trial) -> Finding:
         trial.call(layer, trial.usual, training=training)
         after = _numbers(layer)
         changed = [
-            f"{path} ({before.get(path)!r}, then {after.get(path)!r})"
-            for path in before | after
-            if repr(before.get(path)) != repr(after.get(path))
+            f"{path} ({value!r}, then {after[path]!r})"
+            for path, value in before.items()
+            if path in after and repr(after[path]) != repr(value)  # what is added is LW1004's
         ]
         if changed:
             return failed(f"a repeated call with training={training} changed {', '.join(changed[:4])}", FIX)

@@ -2,8 +2,7 @@
 
 from contextlib import suppress
 
-from layerwright.checks.saving._model import build
-from layerwright.checks.tracing._programs import Untraceable, modes, symbolic, traces
+from layerwright.checks.tracing._programs import Untraceable, leaks, modes, traces
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError
@@ -31,10 +30,10 @@ def nothing_leaks_from_a_trace(trial: Trial) -> Finding:
         wait for Python, works on no TPU and in no exported file.
 
     How it is tested:
-        A built layer is called on `KerasTensor`s, then traced, in inference and where it acts otherwise in training.
-        Attributes, containers, plain objects and sublayers are searched for tensors of a trace that were not there
-        before. The traced program is searched for `tf.py_function`, `jax.pure_callback` and `jax.experimental
-        .io_callback`; torch.export refuses what would need one.
+        A new layer is called on `KerasTensor`s; another is built and traced, in inference and where it acts otherwise
+        in training. Attributes, containers, plain objects and sublayers are searched for tensors of a trace. The
+        traced program is searched for `tf.py_function`, `jax.pure_callback` and `jax.experimental.io_callback`;
+        torch.export refuses what would need one.
 
     Exempt when:
         Never.
@@ -43,7 +42,10 @@ def nothing_leaks_from_a_trace(trial: Trial) -> Finding:
         docs.jax.dev, "JAX errors": UnexpectedTracerError; tensorflow.org/guide/function, "All outputs of a tf.function
         must be return values"; keras.io, "Making new layers and models via subclassing".
     """
-    found = _left_by_symbolic_call(trial)
+    layer = trial.construct()
+    with suppress(LayerError):  # that it can be called symbolically is LW201's to prove
+        trial.symbolic_call(layer)
+    found = leaks(trial, layer)
     for training in modes(trial):
         with suppress(Untraceable):
             traced = traces(trial, training)
@@ -54,14 +56,6 @@ def nothing_leaks_from_a_trace(trial: Trial) -> Finding:
         paths = ", ".join(sorted(set(found))[:4])
         return failed(f"after a trace, tensors without a value are kept in {paths}; expected none", LEAK_FIX)
     return passed()
-
-
-def _left_by_symbolic_call(trial: Trial) -> list[str]:
-    layer = build(trial, trial.construct())
-    known = {id(value): value for _, value in symbolic(trial, layer)}  # held, so that no id is used anew
-    with suppress(LayerError):  # that it can be called symbolically is LW201's to prove
-        trial.symbolic_call(layer)
-    return [path for path, value in symbolic(trial, layer) if id(value) not in known]
 
 
 def bad() -> Case:

@@ -12,7 +12,7 @@ FIX = (
 )
 
 
-@check("LW802", "trace-is-deterministic", requires=("LW801", "LW903"))
+@check("LW802", "trace-is-deterministic", requires=("LW801",))
 def trace_is_deterministic(trial: Trial) -> Finding:
     """Traced twice, the layer gives the same program.
 

@@ -89,7 +89,7 @@ def _model(trial: Trial, layer: Any) -> Any:
 
         def call(self, tensors: Any, training: bool = False) -> list[Any]:
             given = trial.usual.replace_arrays(tensors)
-            return _floats(self.layer(given.inputs, **given.call, training=training))
+            return _floats(self.layer(given.inputs, **{**given.call, "training": training}))
 
         def compute_loss(self, x: Any, y: Any, y_pred: Any, *_: Any, **__: Any) -> Any:  # noqa: ARG002
             products = [

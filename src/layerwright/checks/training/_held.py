@@ -12,6 +12,8 @@ from layerwright.trial import Trial, blaming, describe
 
 FRAMEWORKS = ("builtins", "keras", "tensorflow", "jax", "torch", "numpy")
 TENSORS = "tensors alive"
+NOTED_BY_KERAS = "_tracked"
+"""Where Keras on TensorFlow notes the name of an attribute at every assignment of a container to it."""
 
 
 @contextmanager
@@ -45,7 +47,7 @@ def caller(trial: Trial, layer: Any) -> Callable[[], object]:
 
     def run() -> None:
         with blaming(f"calling it on {describe(trial.usual)}"), trial.backend.inference():
-            layer(tensors.inputs, **tensors.call, training=True)
+            layer(tensors.inputs, **{**tensors.call, "training": True})
 
     def trace() -> str:
         with blaming(f"tracing it on {describe(trial.usual)}"):
@@ -64,7 +66,7 @@ def _roots(layer: Any) -> Iterator[tuple[str, Any]]:
     """Yield what a layer and its sublayers can keep things in: their attributes, their classes', their modules'."""
     for part in layer._flatten_layers():
         owner = "self" if part is layer else f"self…{part.name}"
-        yield from ((f"{owner}.{name}", value) for name, value in vars(part).items())
+        yield from ((f"{owner}.{name}", value) for name, value in vars(part).items() if name != NOTED_BY_KERAS)
         for kind in type(part).__mro__:
             if kind.__module__.partition(".")[0] not in FRAMEWORKS:
                 yield from ((f"{kind.__name__}.{name}", value) for name, value in vars(kind).items())

@@ -22,7 +22,7 @@ FIX = (
 @check(
     "LW1005",
     "data-parallel",
-    requires=("LW302", "LW303"),
+    requires=("LW106", "LW302", "LW303"),
     exempt={"batch": "coupled", "fixed_shape": True, "stateful": True},
 )
 def data_parallel(trial: Trial) -> Finding:
@@ -97,7 +97,7 @@ def bad() -> Case:
 
     class StraightThroughMean(keras.layers.Layer):
         def build(self, input_shape):
-            self.scale = self.add_weight(shape=(input_shape[-1],), initializer="ones")
+            self.scale = self.add_weight(shape=(input_shape[-1],), initializer="ones", name="scale")
 
         def call(self, inputs):
             scaled = inputs * self.scale
@@ -112,7 +112,7 @@ def good() -> Case:
 
     class StraightThroughRound(keras.layers.Layer):
         def build(self, input_shape):
-            self.scale = self.add_weight(shape=(input_shape[-1],), initializer="ones")
+            self.scale = self.add_weight(shape=(input_shape[-1],), initializer="ones", name="scale")
 
         def call(self, inputs):
             scaled = inputs * self.scale

@@ -8,7 +8,7 @@ from layerwright.checks.training._losses import SUFFIX, loss_values, once, penal
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.finding import Finding, failed, not_probed, passed, skipped
-from layerwright.trial import Arguments, Trial, blaming, describe, leaves, randomise
+from layerwright.trial import Arguments, Trial, blaming, describe, leaves, randomise, restore, snapshot
 
 REPEATED = (
     "Leave weights to add_weight(regularizer=…) and outputs to super().__init__(activity_regularizer=…), and do not "
@@ -100,12 +100,13 @@ def _in_models(trial: Trial, layer: Any) -> Finding:
     import keras
 
     usual, other = trial.usual, trial.arguments(seed=1)
-    alone = []
-    for seed, arguments in ((0, usual), (0, other), (1, other)):
-        Trial(trial.case, trial.seed + seed).call(layer, arguments, training=True)
+    alone, state = [], snapshot(layer.non_trainable_variables)
+    for seed, arguments in ((0, usual), (0, other), (1, other)):  # the last from other seeds and the state then left
+        Trial(trial.case, trial.seed + seed).call(layer, arguments, training=True, keep_state=True)
         alone.append(sum(loss_values(layer)))
+    restore(state)
     if not _agree(alone[1], alone[2]):
-        return not_probed("the losses change with the layer's random draws, so those in a model cannot be foretold")
+        return not_probed("the losses change with random draws or other state, so those in a model cannot be foretold")
     twice = _model(layer, [usual, other])
     with blaming("calling a functional model that calls it twice"):
         twice([keras.ops.convert_to_tensor(array) for array in [*usual.arrays(), *other.arrays()]], training=True)
@@ -150,7 +151,9 @@ def bad() -> Case:
             self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
 
         def build(self, input_shape):
-            self.kernel = self.add_weight(shape=(input_shape[-1], 3), regularizer=self.kernel_regularizer)
+            self.kernel = self.add_weight(
+                shape=(input_shape[-1], 3), regularizer=self.kernel_regularizer, name="kernel"
+            )
 
         def call(self, inputs):
             if self.kernel_regularizer is not None:
@@ -173,7 +176,9 @@ def good() -> Case:
             self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
 
         def build(self, input_shape):
-            self.kernel = self.add_weight(shape=(input_shape[-1], 3), regularizer=self.kernel_regularizer)
+            self.kernel = self.add_weight(
+                shape=(input_shape[-1], 3), regularizer=self.kernel_regularizer, name="kernel"
+            )
 
         def call(self, inputs):
             return keras.ops.matmul(inputs, self.kernel)

@@ -13,7 +13,7 @@ WAYS = {"tensorflow": ((False, (0, 1)), (True, (0,))), "jax": ((True, (1,)),), "
 """How `fit` is called, by backend: whether it compiles with XLA, and how many samples each batch lacks."""
 
 
-@check("LW1002", "trains", requires=("LW305",), exempt={"stateful": True})
+@check("LW1002", "trains", requires=("LW303", "LW501"), exempt={"stateful": True})
 def trains(trial: Trial) -> Finding:
     """`fit` moves every trainable weight, leaves frozen ones alone and ends with a finite loss.
 
@@ -82,7 +82,7 @@ def bad() -> Case:
 
     class RenormalisesItself(keras.layers.Layer):
         def build(self, input_shape):
-            self.scale = self.add_weight(shape=(input_shape[-1],), initializer="ones")
+            self.scale = self.add_weight(shape=(input_shape[-1],), initializer="ones", name="scale")
 
         def call(self, inputs, training=False):
             if training:
@@ -97,7 +97,7 @@ def good() -> Case:
 
     class NormalisesWhenUsed(keras.layers.Layer):
         def build(self, input_shape):
-            self.scale = self.add_weight(shape=(input_shape[-1],), initializer="ones")
+            self.scale = self.add_weight(shape=(input_shape[-1],), initializer="ones", name="scale")
 
         def call(self, inputs):
             return inputs * self.scale / keras.ops.mean(self.scale)

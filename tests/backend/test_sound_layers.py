@@ -1,0 +1,22 @@
+"""The whole catalogue has nothing to say against layers that are right."""
+
+import pytest
+
+from layerwright.checker import run_checks
+from layerwright.core.discovery import all_checks
+from layerwright.core.finding import Outcome
+from sound_layers import CASES
+
+SILENT = {Outcome.PASSED, Outcome.SKIPPED, Outcome.NOT_PROBED}
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_nothing_is_said_against_it(case):
+    said = {
+        finding.code: finding.message for finding in run_checks(case, all_checks()) if finding.outcome not in SILENT
+    }
+    assert said == {}
+
+
+def test_there_are_twenty_layers():
+    assert len({case.layer for case in CASES}) == 20
