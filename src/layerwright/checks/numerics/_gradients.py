@@ -77,7 +77,7 @@ def reads_past_keras(trial: Trial) -> bool:
     for weight, value in initial:
         weight.assign(value + 1)
     assigned = trial.call(layer, trial.usual, training=False)
-    tensors = tensors_of(layer, trial.usual)
+    tensors = [keras.ops.copy(tensor) for tensor in tensors_of(layer, trial.usual)]  # torch shares memory
     restore(initial)
     with blaming("calling it with other weights"), trial.backend.inference():
         outputs, _ = pure(layer, trial.usual, training=False)(*tensors)
