@@ -16,10 +16,10 @@ demo: $(INSTALLED)
 test: test-doors test-tensorflow test-jax test-torch
 
 test-tensorflow test-jax test-torch: $(INSTALLED)
-	KERAS_BACKEND=$(@:test-%=%) $(BIN)/python -m pytest tests/backend
+	KERAS_BACKEND=$(@:test-%=%) $(BIN)/python -m pytest --numprocesses auto tests/backend
 
 test-doors: $(INSTALLED)
-	$(BIN)/python -m pytest tests/doors
+	$(BIN)/python -m pytest --numprocesses auto tests/doors
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .

@@ -67,10 +67,11 @@ class CrossAttention(keras.layers.Layer):
         self.value_kernel = self.add_weight(shape=(memory[-1], queries[-1]), name="value_kernel")
 
     def call(self, inputs, mask=None):
-        queries, memory = inputs
+        queries, memory = (
+            each if valid is None else ops.where(ops.expand_dims(valid, -1), each, ops.zeros_like(each))
+            for each, valid in zip(inputs, mask or (None, None), strict=True)
+        )
         valid = None if mask is None else mask[1]
-        if valid is not None:
-            memory = ops.where(ops.expand_dims(valid, -1), memory, ops.zeros_like(memory))
         query = ops.matmul(queries, self.query_kernel)
         key = ops.matmul(memory, self.key_kernel)
         scores = ops.cast(ops.matmul(query, ops.transpose(key, (0, 2, 1))) / self.units**0.5, "float32")
@@ -109,8 +110,8 @@ class AttentionPooling(keras.layers.Layer):
         scores = ops.cast(ops.matmul(ops.tanh(ops.matmul(inputs, self.kernel) + self.bias), self.score), "float32")
         if mask is not None:
             scores = ops.where(mask, scores, -1e9)
-        weights = ops.cast(ops.softmax(scores, axis=1), self.compute_dtype)
-        return ops.sum(weights * inputs, axis=1)
+        pooled = ops.sum(ops.softmax(scores, axis=1) * ops.cast(inputs, "float32"), axis=1)
+        return ops.cast(pooled, self.compute_dtype)
 
     def compute_mask(self, inputs, mask=None):
         return None
@@ -579,10 +580,12 @@ class CausalBlock(keras.layers.Layer):
         self.convolution.build(input_shape)
 
     def call(self, inputs, mask=None):
+        if mask is None:
+            return inputs + self.convolution(self.normalization(inputs))
+        mask = ops.expand_dims(mask, -1)
+        inputs = ops.where(mask, inputs, ops.zeros_like(inputs))
         hidden = self.normalization(inputs)
-        if mask is not None:
-            hidden = ops.where(ops.expand_dims(mask, -1), hidden, ops.zeros_like(hidden))
-        return inputs + self.convolution(hidden)
+        return inputs + self.convolution(ops.where(mask, hidden, ops.zeros_like(hidden)))
 
     def compute_output_shape(self, input_shape):
         return input_shape

@@ -12,6 +12,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from layerwright.backends import installed
+from layerwright.core.case import Case
 from layerwright.core.discovery import all_checks, check_by_code
 from layerwright.core.errors import UsageError
 from layerwright.core.finding import BAD_OUTCOMES, Report
@@ -22,6 +23,7 @@ from layerwright.targets import parse_target
 from layerwright.workers import Options, check_targets
 
 CLASSIFIER_LAYERS = ("layerwright.layers:CausalConv1D", "layerwright.layers:MaskedAverage")
+AS_IN_THE_CLASSIFIER = "layerwright.demo:masked_cases"
 
 
 def run() -> int:
@@ -32,12 +34,19 @@ def run() -> int:
     if not backends:
         raise UsageError("no backend is installed; install one: pip install 'layerwright[jax]' (or another).")
     _head(console, f"1. Short layers with one mistake each: layerwright check {mistakes.name}")
-    report = _check([str(mistakes), *CLASSIFIER_LAYERS], backends)
+    report = _check([str(mistakes), AS_IN_THE_CLASSIFIER], backends)
     caught = _show_mistakes(console, report, _planted(mistakes), backends)
     clean = _show_sound_layers(console, report)
     trained = _train(console, classifier, backends)
     console.print("\nNext: [bold]layerwright check your_layers.py[/], and [bold]layerwright explain LW301[/].")
     return 0 if caught and clean and trained else 1
+
+
+def masked_cases() -> list[Case]:
+    """Return one case of each of the classifier's layers, with a padding mask as there."""
+    from layerwright.layers import causal_conv1d, masked_average
+
+    return [module.CASES[1] for module in (causal_conv1d, masked_average)]
 
 
 def _show_mistakes(console: Console, report: Report, planted: dict[str, str], backends: tuple[str, ...]) -> bool:
@@ -57,7 +66,7 @@ def _show_mistakes(console: Console, report: Report, planted: dict[str, str], ba
 
 def _show_sound_layers(console: Console, report: Report) -> bool:
     _head(console, f"2. The two layers of the classifier: layerwright check {' '.join(CLASSIFIER_LAYERS)}")
-    part = _part(report, *CLASSIFIER_LAYERS)
+    part = _part(report, *(layer.rpartition(":")[2] for layer in CLASSIFIER_LAYERS))
     console.print(show(part))
     return part.ok
 

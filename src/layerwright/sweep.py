@@ -90,6 +90,7 @@ def _values(case: Case, argument: Argument) -> Iterator[Any]:
     if NUMERICS_ONLY.fullmatch(argument.name) or OTHER_CLAIMS.fullmatch(argument.name):
         return
     ranks = [len(spec.shape) for spec in case.specs()]
+    # An axis counted from the right, other than the last, is the batch axis of some smaller input.
     is_axis = re.fullmatch(r"(.*_)?(axis|axes)", argument.name) is not None
     for value in argument.others:
         if isinstance(value, str):
@@ -97,8 +98,6 @@ def _values(case: Case, argument: Argument) -> Iterator[Any]:
         elif isinstance(value, bool):
             fits = True
         else:
-            fits = (
-                bool(is_axis) and isinstance(value, int) and all(value % rank for rank in ranks)
-            )  # not the batch axis
+            fits = is_axis and isinstance(value, int) and value >= -1 and all(value % rank for rank in ranks)
         if fits:
             yield value

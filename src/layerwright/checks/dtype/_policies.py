@@ -14,7 +14,13 @@ from layerwright.stateless import pure, tensors_of
 from layerwright.trial import Arguments, Array, Trial, blaming, leaves
 
 LOW_PRECISION_POLICIES = ("mixed_float16", "mixed_bfloat16")
-UNSUPPORTED = ("not implemented for", "No OpKernel was registered", "No registered '", "Could not find device for node")
+UNSUPPORTED = (
+    "not implemented for",
+    "No OpKernel was registered",
+    "No registered '",
+    "Could not find device for node",
+    "is not in the list of allowed values",
+)
 """What a backend says where this machine has no kernel for a dtype: no fault of the layer's."""
 
 

@@ -11,13 +11,19 @@ import numpy as np
 
 from layerwright.checks.axes._subject import lively
 from layerwright.checks.lifecycle._state import reachable
-from layerwright.checks.shape._culprit import keras_functions, stack_of, whole_tracebacks
+from layerwright.checks.shape._culprit import is_asked_by_layer, keras_functions, stack_of, whole_tracebacks
 from layerwright.core.errors import LayerError
 from layerwright.stateless import pure, tensors_of
 from layerwright.trial import Array, Trial, bitwise_equal, blaming, describe, leaves, restore, snapshot
 
 NO_JIT = "the layer, or one inside it, sets supports_jit = False, so Keras leaves {} out"
-NO_DRAW = "the layer draws from Keras's SeedGenerator, which torch.export cannot trace"
+NOT_ON_TORCH = {
+    "torch/random.py:torch_seed_generator": "keras.random with a SeedGenerator",
+    "torch/core.py:cond": "keras.ops.cond",
+    "torch/core.py:switch": "keras.ops.switch",
+    "torch/core.py:while_loop": "keras.ops.while_loop",
+}
+"""What Keras runs in Python on torch, by its own functions' names: it looks at values, so torch.export refuses it."""
 
 
 @dataclass(frozen=True)
@@ -130,14 +136,15 @@ _SERIAL = re.compile(r"(?<=[a-zA-Z])[_-]\d+")
 
 @contextmanager
 def tracing(layer: Any, doing: str) -> Iterator[None]:
-    """As `blaming`, but raise `Untraceable` where what cannot be traced is Keras's own seed generator."""
+    """As `blaming`, but raise `Untraceable` where what cannot be traced is a function of Keras's own."""
     try:
         with blaming(doing), whole_tracebacks():
             yield
     except LayerError as error:
-        functions = keras_functions(stack_of(error.error, layer))
-        if any(name.endswith(":torch_seed_generator") for name in functions):
-            raise Untraceable(NO_DRAW) from error
+        stack = stack_of(error.error, layer)
+        culprit = NOT_ON_TORCH.get(next(reversed(keras_functions(stack)), ""))
+        if culprit and not is_asked_by_layer(stack):
+            raise Untraceable(f"the layer uses {culprit}, which torch.export cannot trace") from error
         raise
 
 

@@ -76,12 +76,14 @@ def bad() -> Case:
 
     class LoopsOverSamples(keras.layers.Layer):
         def call(self, inputs):
-            def replace_row(index, outputs):
-                row = keras.ops.softmax(keras.ops.take(inputs, index, axis=0))
-                return keras.ops.slice_update(outputs, (index, 0), row[None])
-
             samples = keras.ops.shape(inputs)[0]
-            return keras.ops.fori_loop(0, samples, replace_row, keras.ops.zeros_like(inputs))
+
+            def add_row(index, outputs):
+                here = keras.ops.cast(keras.ops.arange(samples) == index, inputs.dtype)[:, None]
+                row = keras.ops.sum(here * inputs, axis=0)
+                return outputs + here * keras.ops.softmax(row)
+
+            return keras.ops.fori_loop(0, samples, add_row, keras.ops.zeros_like(inputs))
 
     return Case(LoopsOverSamples, inputs=(None, 5))
 
