@@ -14,7 +14,8 @@ from layerwright.core.case import Case, InputSpec
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError
 from layerwright.core.finding import Finding, failed, not_probed, passed
-from layerwright.trial import Arguments, Array, Trial, copy_weights, restore, snapshot
+from layerwright.stateless import pure, tensors_of
+from layerwright.trial import Arguments, Array, Trial, blaming, copy_weights, restore, snapshot
 
 LONG = 1000
 FEWER = (50, 300)
@@ -167,12 +168,11 @@ def _long(trial: Trial, call: Call) -> Arguments | None:
         return None
     if sum(int(np.prod(spec.concrete(1, {axis: LONG}))) for spec in specs(trial)) > MOST_VALUES:
         return None
+    fewer = [trial.arguments(batch=1, free={axis: steps}) for steps in FEWER]
+    long = _large(trial, trial.arguments(batch=1, free={axis: LONG}))
     try:
-        for steps in FEWER if trial.backend.NAME != "jax" else ():  # JAX compiles loops, and so runs them fast
-            limit = min(MOST_SECONDS, 1.5e-3 + 3 * _seconds(call, trial.usual))
-            if _seconds(call, trial.arguments(batch=1, free={axis: steps})) > limit:
-                return None
-        long = _large(trial, trial.arguments(batch=1, free={axis: LONG}))
+        if _unrolls(trial, fewer[0]) if trial.backend.NAME == "jax" else _is_slow(trial, call, fewer):
+            return None
         call(long)
     except LayerError:  # it has a longest input, or LW202 dynamic-dimensions says so
         return None
@@ -181,6 +181,23 @@ def _long(trial: Trial, call: Call) -> Arguments | None:
 
 def _is_free(spec: InputSpec, axis: int) -> bool:
     return len(spec.shape) > axis > 0 and spec.shape[axis] is None
+
+
+def _unrolls(trial: Trial, longer: Arguments) -> bool:
+    """Whether the compiled program grows with the steps, and so takes minutes to compile for many."""
+    layer = lively(trial)
+    with blaming("tracing it"):
+        usual, more = (
+            len(trial.backend.trace(pure(layer, given, training=False), tensors_of(layer, given)))
+            for given in (trial.usual, longer)
+        )
+    return more > 3 * usual
+
+
+def _is_slow(trial: Trial, call: Call, fewer: list[Arguments]) -> bool:
+    """Whether the time that a call takes grows with the steps, or grows large."""
+    limit = min(MOST_SECONDS, 1.5e-3 + 3 * _seconds(call, trial.usual))
+    return any(_seconds(call, arguments) > limit for arguments in fewer)
 
 
 def _seconds(call: Call, arguments: Arguments) -> float:
