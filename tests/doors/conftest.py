@@ -1,6 +1,7 @@
 """The command line, run as a user runs it, in a process of its own."""
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -30,3 +31,33 @@ def layers_file(tmp_path):
         return name
 
     return write
+
+
+def heed_interrupts():
+    """Undo what a test runner in the background hands down: that Ctrl-C is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start `layerwright ARGUMENTS…` in an empty folder, in a session of its own, and return the process."""
+    processes = []
+
+    def run(*arguments):
+        command = [sys.executable, "-c", "from layerwright.cli import main; main()", *map(str, arguments)]
+        process = subprocess.Popen(
+            command,
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            preexec_fn=heed_interrupts,
+        )
+        processes.append(process)
+        return process
+
+    yield run
+    for process in processes:
+        process.kill()
+        process.communicate()

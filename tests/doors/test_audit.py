@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
@@ -100,10 +98,9 @@ def test_what_is_explained_does_not_fail_the_audit(layerwright, package, tmp_pat
     assert "### Mixing centres over the batch\n\nFound by LW301 in Mixing, on torch." in page
 
 
-def test_a_killed_audit_goes_on(layerwright, package, tmp_path):
-    command = [sys.executable, "-c", "from layerwright.cli import main; main()", *AUDIT, "--jobs", "1"]
+def test_a_killed_audit_goes_on(layerwright, start, package, tmp_path):
     record = tmp_path / "report" / "runs.jsonl"
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = start(*AUDIT, "--jobs", "1")
     deadline = time.monotonic() + 120
     while not (record.exists() and record.read_text().count("\n") > 3):
         assert time.monotonic() < deadline
@@ -120,11 +117,8 @@ def test_a_killed_audit_goes_on(layerwright, package, tmp_path):
     assert len({json.loads(line)["case"] for line in lines[1:]}) == len(lines) - 1 == 12
 
 
-def test_an_interrupted_audit_says_so_and_goes_on(layerwright, package, tmp_path):
-    command = [sys.executable, "-c", "from layerwright.cli import main; main()", *AUDIT, "--jobs", "1"]
-    process = subprocess.Popen(
-        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+def test_an_interrupted_audit_says_so_and_goes_on(layerwright, start, package, tmp_path):
+    process = start(*AUDIT, "--jobs", "1")
     record = tmp_path / "report" / "runs.jsonl"
     deadline = time.monotonic() + 120
     while not (record.exists() and record.read_text().count("\n") > 2):

@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 
 NASTY = """
@@ -129,23 +127,14 @@ class Second(keras.layers.Layer):
     assert done.returncode == 0, done.stdout
 
 
-def test_interrupt_prints_what_is_known(layers_file, tmp_path):
+def test_interrupt_prints_what_is_known(layers_file, start):
     text = (
         "class Sound(keras.layers.Layer):\n    def call(self, inputs):\n        return inputs\n"
         + NASTY.partition("class Aborts")[0]
     )
-    name = layers_file(text)
-    command = [sys.executable, "-c", "from layerwright.cli import main; main()", "check", name, "--backend", "torch"]
     options = ["--select", "LW102", "--timeout", "200", "--jobs", "1"]
-    process = subprocess.Popen(
-        [*command, *options],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    time.sleep(20)
+    process = start("check", layers_file(text), "--backend", "torch", *options)
+    time.sleep(40)
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, out + err
