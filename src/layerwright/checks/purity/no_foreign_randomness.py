@@ -72,9 +72,6 @@ def _drawn_in_call(trial: Trial, layer: Any, training: bool) -> list[str]:
     import keras
 
     keras.utils.set_random_seed(trial.seed)
-    _, expected = _draw(), _draw()
-    keras.utils.set_random_seed(trial.seed)
-    _draw()  # makes Keras's generator, which is seeded from Python's
     call = trial.function(layer, trial.usual, training=training)
     tensors = [keras.ops.convert_to_tensor(array) for array in trial.usual.arrays()]
     variables, before = snapshot(layer.variables), _states(trial)
@@ -82,14 +79,7 @@ def _drawn_in_call(trial: Trial, layer: Any, training: bool) -> list[str]:
         call(*tensors)
     after = _states(trial)
     restore(variables)
-    moved = [name for name, state in before.items() if state != after[name]]
-    return moved if _draw() == expected else [*moved, "Keras's global generator (keras.random without a seed)"]
-
-
-def _draw() -> float:
-    import keras
-
-    return float(keras.random.uniform(()))
+    return [name for name, state in before.items() if state != after[name]]
 
 
 def _numpy_state() -> bytes:
@@ -97,7 +87,12 @@ def _numpy_state() -> bytes:
 
 
 def _states(trial: Trial) -> Mapping[str, Any]:
+    import keras
+    from keras.src.random.seed_generator import global_seed_generator  # its state has no public name
+
+    keras_state = keras.ops.convert_to_numpy(global_seed_generator().state.value).tolist()
     return {
+        "Keras's global generator (keras.random without a seed)": keras_state,
         NUMPY: _numpy_state(),
         "Python's global generator (random)": random.getstate(),
         f"{trial.backend.NAME}'s global generator": trial.backend.random_state(),
