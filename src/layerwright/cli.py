@@ -38,6 +38,26 @@ class Format(StrEnum):
     GITHUB = "github"
 
 
+EVERY_CORE = os.cpu_count() or 1
+
+Backends = Annotated[
+    list[BackendChoice] | None,
+    typer.Option("--backend", help="Where to check; by default on every installed backend."),
+]
+Select = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--select", help="Run only these: codes, families (`LW3`) or slugs, comma separated.", metavar="CODES"
+    ),
+]
+Ignore = Annotated[
+    list[str] | None,
+    typer.Option("--ignore", help="Leave these out: codes, families or slugs, comma separated.", metavar="CODES"),
+]
+Jobs = Annotated[int, typer.Option("--jobs", min=1, help="How many cases to check at once.")]
+Timeout = Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds that one check may take.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Where everything drawn at random starts from.")]
+
 EXAMPLES = """
 Examples:
 
@@ -88,20 +108,9 @@ def check(
         list[str] | None,
         typer.Option("--init", help="A constructor argument, such as `units=4`; repeatable.", metavar="NAME=VALUE"),
     ] = None,
-    backend: Annotated[
-        list[BackendChoice] | None,
-        typer.Option("--backend", help="Where to check; by default on every installed backend."),
-    ] = None,
-    select: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--select", help="Run only these: codes, families (`LW3`) or slugs, comma separated.", metavar="CODES"
-        ),
-    ] = None,
-    ignore: Annotated[
-        list[str] | None,
-        typer.Option("--ignore", help="Leave these out: codes, families or slugs, comma separated.", metavar="CODES"),
-    ] = None,
+    backend: Backends = None,
+    select: Select = None,
+    ignore: Ignore = None,
     expect: Annotated[
         list[str] | None,
         typer.Option(
@@ -112,9 +121,9 @@ def check(
     output: Annotated[
         Path | None, typer.Option("--output", help="Write the report to this file.", metavar="FILE")
     ] = None,
-    jobs: Annotated[int, typer.Option("--jobs", min=1, help="How many cases to check at once.")] = os.cpu_count() or 1,
-    timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds that one check may take.")] = 60.0,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Where everything drawn at random starts from.")] = 0,
+    jobs: Jobs = EVERY_CORE,
+    timeout: Timeout = 60.0,
+    seed: Seed = 0,
     sweep: Annotated[
         bool,
         typer.Option(
@@ -164,20 +173,9 @@ def audit(
         str,
         typer.Argument(metavar="NAME", help="Whose layers: `keras`, or the name under which a package brings cases."),
     ],
-    backend: Annotated[
-        list[BackendChoice] | None,
-        typer.Option("--backend", help="Where to check; by default on every installed backend."),
-    ] = None,
-    select: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--select", help="Run only these: codes, families (`LW3`) or slugs, comma separated.", metavar="CODES"
-        ),
-    ] = None,
-    ignore: Annotated[
-        list[str] | None,
-        typer.Option("--ignore", help="Leave these out: codes, families or slugs, comma separated.", metavar="CODES"),
-    ] = None,
+    backend: Backends = None,
+    select: Select = None,
+    ignore: Ignore = None,
     only: Annotated[
         str, typer.Option("--only", help="Check only cases that hold this text, such as `Conv`.", metavar="TEXT")
     ] = "",
@@ -186,9 +184,9 @@ def audit(
         typer.Option("--output", help="Folder for the report; by default layerwright-audit/NAME.", metavar="FOLDER"),
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start anew instead of going on.")] = False,
-    jobs: Annotated[int, typer.Option("--jobs", min=1, help="How many cases to check at once.")] = os.cpu_count() or 1,
-    timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds that one check may take.")] = 60.0,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Where everything drawn at random starts from.")] = 0,
+    jobs: Jobs = EVERY_CORE,
+    timeout: Timeout = 60.0,
+    seed: Seed = 0,
 ) -> None:
     """Put every layer of a package to the checks, and hold what fails against the defects that are known.
 
