@@ -1,5 +1,6 @@
 """Layers that differ from the case's own in one constructor argument, and what can be seen of a layer."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,6 +8,9 @@ import numpy as np
 
 from layerwright.checks.saving._config import Config, copied, revive
 from layerwright.trial import Trial, bitwise_equal, restore, snapshot
+
+AUTOMATIC_NAME = re.compile(r"^variable_\d+$")
+"""What Keras calls a variable that was given no name: the number counts all of them in the process."""
 
 
 def variant(trial: Trial, layer: Any, config: Config, changed: Mapping[str, Any]) -> Any:
@@ -39,10 +43,15 @@ def observe(trial: Trial, layer: Any) -> dict[str, Any]:
 def variables(layer: Any) -> str:
     """Describe the variables of a layer: names, shapes, dtypes and what is attached to them."""
     return ", ".join(
-        f"{v.name} {tuple(v.shape)} {v.dtype} {'trainable' if v.trainable else 'fixed'}"
+        f"{plain_name(v)} {tuple(v.shape)} {v.dtype} {'trainable' if v.trainable else 'fixed'}"
         + "".join(f" {type(extra).__name__}" for extra in (v.regularizer, v.constraint) if extra is not None)
         for v in layer.variables
     )
+
+
+def plain_name(variable: Any) -> str:
+    """Return the name of a variable without the serial number that Keras puts into a name it makes up."""
+    return AUTOMATIC_NAME.sub("variable", variable.name)
 
 
 def difference(first: dict[str, Any], second: dict[str, Any]) -> str:

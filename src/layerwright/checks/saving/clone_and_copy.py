@@ -13,7 +13,7 @@ from layerwright.checks.saving._model import (
     functional,
     lost_weights,
     move_weights,
-    refuses_lambdas,
+    refuses_code,
 )
 from layerwright.checks.saving._names import custom_objects
 from layerwright.core.case import Case
@@ -87,9 +87,9 @@ def _cloned(trial: Trial, layer: Any, outputs: Any, model: Any, remarks: list[st
         with blaming("clone_model()"):
             clone = keras.models.clone_model(model)
     except LayerError as error:
-        if not refuses_lambdas(error):
+        if not refuses_code(error):
             return str(error)
-        remarks.append("clone_model() refuses a layer that holds a Python lambda")
+        remarks.append("clone_model() refuses a layer whose config holds code, as a lambda or a pickle")
         return ""
     copy_weights(model, clone)
     wrong = computes_otherwise(trial, layer, outputs, clone, model=True)

@@ -1,11 +1,11 @@
 """LW701."""
 
 import inspect
-import re
 from typing import Any
 
 from layerwright.checks.saving._config import Config, changes, config_of, copied, file_config, revive
 from layerwright.checks.saving._model import build
+from layerwright.checks.saving._variants import plain_name
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError
@@ -20,8 +20,6 @@ FIX = (
 BUILD_FIX = (
     "In build(), build an inner layer only `if not self.inner.built`: out of a config it may come built already."
 )
-AUTOMATIC_NAME = re.compile(r"^variable_\d+$")
-"""What Keras calls a variable that was given no name: the number counts all of them in the process."""
 
 
 @check("LW701", "config-round-trip", requires=("LW901",))
@@ -80,10 +78,7 @@ def config_round_trip(trial: Trial) -> Finding:
 
 
 def _variables(layer: Any) -> list[str]:
-    return [
-        f"{AUTOMATIC_NAME.sub('variable', variable.name)} {tuple(variable.shape)} {variable.dtype}"
-        for variable in layer.variables
-    ]
+    return [f"{plain_name(variable)} {tuple(variable.shape)} {variable.dtype}" for variable in layer.variables]
 
 
 def _mismatch(cls: type, config: Config) -> str:

@@ -13,7 +13,7 @@ from layerwright.checks.saving._model import (
     functional,
     lost_weights,
     move_weights,
-    refuses_lambdas,
+    refuses_code,
 )
 from layerwright.checks.saving._names import custom_objects, named_in
 from layerwright.core.case import Case
@@ -43,8 +43,8 @@ def model_file(trial: Trial) -> Finding:
     How it is tested:
         A functional model around the layer, its weights moved off their initial values, is saved. The names in the
         file's config.json that neither Keras nor its registry knows are looked up in the layer, and the model is
-        loaded under other global seeds with those as `custom_objects`. That they are needed, and that the file holds a
-        lambda, which Keras only loads with safe_mode=False, is remarked on and no failure.
+        loaded under other global seeds with those as `custom_objects`. That they are needed, and that the file holds
+        code (a lambda, a pickle), which Keras only loads with safe_mode=False, is remarked on and no failure.
 
     Exempt when:
         Never.
@@ -69,35 +69,35 @@ def model_file(trial: Trial) -> Finding:
         given = {name: known[name] for name in needed if name in known}
         keras.utils.set_random_seed(trial.seed + OWN_SEED)
         try:
-            loaded, lambdas = _loaded(path, given)
+            loaded, code = _loaded(path, given)
         except LayerError as error:
             return failed(str(error), FIX, custom_objects=needed)
     align_seeds(model, loaded)
     lost = lost_weights(model, loaded) or computes_otherwise(trial, layer, outputs, loaded, model=True)
     if lost:
         return failed(f"after saving and loading a .keras file, {lost}", FIX, custom_objects=needed)
-    return _remark(needed, sorted({module for name, module in named.items() if name not in needed}), lambdas)
+    return _remark(needed, sorted({module for name, module in named.items() if name not in needed}), code)
 
 
 def _loaded(path: str, given: dict[str, Any]) -> tuple[Any, bool]:
-    """Return the model in the file, and whether it holds a lambda that Keras refuses to load in safe mode."""
+    """Return the model in the file, and whether it holds code that Keras refuses to load in safe mode."""
     import keras
 
     try:
         with blaming("loading its .keras file"):
             return keras.models.load_model(path, custom_objects=given, compile=False), False
     except LayerError as error:
-        if not refuses_lambdas(error):
+        if not refuses_code(error):
             raise
     with blaming("loading its .keras file with safe_mode=False"):
         return keras.models.load_model(path, custom_objects=given, compile=False, safe_mode=False), True
 
 
-def _remark(needed: list[str], modules: list[str], lambdas: bool) -> Finding:
-    if lambdas:
+def _remark(needed: list[str], modules: list[str], code: bool) -> Finding:
+    if code:
         return passed(
-            "the file holds a Python lambda, which Keras loads only with safe_mode=False, on the same Python version",
-            "Pass a named function, decorated with @keras.saving.register_keras_serializable(package=…), in its place.",
+            "the file holds code, a lambda or a pickle, which Keras loads only with safe_mode=False, on the same Python",
+            "Pass what has a name, decorated with @keras.saving.register_keras_serializable(package=…), in its place.",
             custom_objects=needed,
         )
     if needed:
