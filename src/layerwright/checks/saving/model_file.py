@@ -96,7 +96,7 @@ def _loaded(path: str, given: dict[str, Any]) -> tuple[Any, bool]:
 def _remark(needed: list[str], modules: list[str], code: bool) -> Finding:
     if code:
         return passed(
-            "the file holds code, a lambda or a pickle, which Keras loads only with safe_mode=False, on the same Python",
+            "the file holds code (a lambda, a pickle), which Keras loads only with safe_mode=False, on the same Python",
             "Pass what has a name, decorated with @keras.saving.register_keras_serializable(package=…), in its place.",
             custom_objects=needed,
         )

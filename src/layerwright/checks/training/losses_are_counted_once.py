@@ -8,7 +8,7 @@ from layerwright.checks.training._losses import SUFFIX, loss_values, once, penal
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.finding import Finding, failed, not_probed, passed, skipped
-from layerwright.trial import Arguments, Trial, blaming, describe, leaves, randomise, restore, snapshot
+from layerwright.trial import Arguments, Array, Trial, blaming, describe, leaves, randomise, restore, snapshot
 
 REPEATED = (
     "Leave weights to add_weight(regularizer=…) and outputs to super().__init__(activity_regularizer=…), and do not "
@@ -89,10 +89,18 @@ def _expected(trial: Trial, layer: Any, recorders: Mapping[str, Any], outputs: l
     trial.call(bare, trial.usual, training=True)
     total = sum(loss_values(bare))
     for recorder in recorders.values():
-        divisor = trial.batch if recorder is layer.activity_regularizer else 1  # as Keras does
-        for array in once(recorder.seen, outputs):
-            total += float(keras.ops.convert_to_numpy(penalty(array))) / divisor
+        count = _as_activity if recorder is layer.activity_regularizer else penalty
+        total += sum(float(keras.ops.convert_to_numpy(count(array))) for array in once(recorder.seen, outputs))
     return total
+
+
+def _as_activity(array: Array) -> float:
+    """Return the penalty of an output as Keras counts it: some versions divide it by the batch size."""
+    import keras
+
+    identity = keras.layers.Identity(activity_regularizer=penalty)
+    identity(array)
+    return sum(loss_values(identity))
 
 
 def _in_models(trial: Trial, layer: Any) -> Finding:
