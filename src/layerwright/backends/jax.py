@@ -98,6 +98,12 @@ def call_with_free_axes(
     return jax.export.export(jax.jit(function))(*shapes).call(*arrays)
 
 
+def exported(model: Any, folder: str) -> Callable[[Sequence[Any]], Any]:
+    from layerwright.backends import tensorflow  # Keras exports to TensorFlow from here
+
+    return tensorflow.exported(model, folder)
+
+
 def random_state() -> Any:
     return None
 

@@ -50,5 +50,8 @@ class Backend(Protocol):
     ) -> Any:
         """Trace `function` once with the `free_axes` of each argument unknown, then run it on `arguments`."""
 
+    def exported(self, model: Any, folder: str) -> Callable[[Sequence[Any]], Any]:
+        """Export a model into a folder with `model.export`, load that and return it: a function of a list of arrays."""
+
     def random_state(self) -> Any:
         """Return the state of the framework's global random generator, comparable with `==`."""

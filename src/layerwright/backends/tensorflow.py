@@ -92,6 +92,12 @@ def call_with_free_axes(
     return tf.function(function, input_signature=signature, autograph=False)(*tensors)
 
 
+def exported(model: Any, folder: str) -> Callable[[Sequence[Any]], Any]:
+    model.export(folder, verbose=False)
+    program = tf.saved_model.load(folder)
+    return lambda arrays: program.serve([tf.convert_to_tensor(array) for array in arrays])
+
+
 def random_state() -> Any:
     from tensorflow.python.eager import context  # op-level seeds are drawn from here; no public name
 

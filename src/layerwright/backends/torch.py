@@ -5,8 +5,9 @@ import hashlib
 import importlib
 import io
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -104,12 +105,27 @@ def call_with_free_axes(
     return _export(function, tensors, dynamic_shapes=(free,)).module()(*tensors)
 
 
+def exported(model: Any, folder: str) -> Callable[[Sequence[Any]], Any]:
+    path = str(Path(folder, "model.pt2"))
+    with _quiet():
+        model.export(path, format="torch", verbose=False)
+    program = torch.export.load(path).module()
+    return lambda arrays: program([torch.as_tensor(array) for array in arrays])
+
+
 def _export(function: Callable[..., Any], tensors: tuple[Any, ...], **options: Any) -> Any:
-    logger = logging.getLogger("torch.fx.experimental.symbolic_shapes")  # warns of what torch then raises
+    with _quiet():
+        return torch.export.export(_module(function), tensors, strict=False, **options)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep torch.export from writing, as a warning and as half a program, what it then raises."""
+    logger = logging.getLogger("torch.fx.experimental.symbolic_shapes")
     logger.addFilter(_is_below_warning)
     try:
-        with contextlib.redirect_stderr(io.StringIO()):  # where torch prints half a program when it cannot make one
-            return torch.export.export(_module(function), tensors, strict=False, **options)
+        with contextlib.redirect_stderr(io.StringIO()):
+            yield
     finally:
         logger.removeFilter(_is_below_warning)
 

@@ -22,15 +22,19 @@ def build(trial: Trial, layer: Any) -> Any:
     return layer
 
 
-def functional(trial: Trial, layer: Any) -> Any:
+def functional(trial: Trial, layer: Any, *, free_batch: bool = False) -> Any:
     """Return a functional model that calls the layer once, with one `keras.Input` for each tensor of the case.
 
-    Every size is given, that of the batch too: whether sizes may be unknown is not what files and copies are about.
+    Every size is given, and unless `free_batch` that of the batch too: whether sizes may be unknown is not what files
+    and copies are about.
     """
     import keras
 
     symbols = [
-        keras.Input(batch_shape=array.shape, dtype="string" if array.dtype.kind in "USO" else array.dtype.name)
+        keras.Input(
+            batch_shape=(None if free_batch else array.shape[0], *array.shape[1:]),
+            dtype="string" if array.dtype.kind in "USO" else array.dtype.name,
+        )
         for array in trial.usual.arrays()
     ]
     given = trial.usual.replace_arrays(symbols)
