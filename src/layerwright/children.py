@@ -15,7 +15,7 @@ from time import monotonic
 from typing import Any
 
 from layerwright.core.errors import UsageError
-from layerwright.environment import quiet_environment
+from layerwright.environment import proving_environment
 from layerwright.zygote import CRASHED, Task
 
 IMPORT_SECONDS = 180.0
@@ -32,7 +32,7 @@ class Zygote:
         self.lock = threading.Lock()
         self.children: set[int] = set()
         self.connection, theirs = Pipe()
-        environment = quiet_environment(backend)
+        environment = proving_environment(backend)
         command = [sys.executable, "-c", INTERPRETER, str(theirs.fileno()), str(memory_bytes)]
         nothing = subprocess.DEVNULL
         self.process = subprocess.Popen(

@@ -17,6 +17,15 @@ QUIET = {
 }
 
 
+PROVING = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+"""What is compiled to prove a layer runs once or twice: XLA's optimisations would take longer than they save."""
+
+
+def proving_environment(backend: str) -> dict[str, str]:
+    """Return the environment of a process on `backend` that proves layers; what the user set stays."""
+    return {**PROVING, **quiet_environment(backend)}
+
+
 def quiet_environment(backend: str) -> dict[str, str]:
     """Return the environment of a process on `backend`: the CPU, quiet, one thread; what the user set stays."""
     return {**QUIET, **_jax_cache(), **os.environ, "KERAS_BACKEND": backend}

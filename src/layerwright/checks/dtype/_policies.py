@@ -20,6 +20,7 @@ UNSUPPORTED = (
     "No registered '",
     "Could not find device for node",
     "is not in the list of allowed values",
+    "currently only supports the NHWC",
 )
 """What a backend says where this machine has no kernel for a dtype: no fault of the layer's."""
 
