@@ -36,6 +36,32 @@ def gradients(function, *arrays):
     return [to_numpy(gradient) for gradient in backends.current().gradient(function, tensors)]
 
 
+def weights_of(layer):
+    """The layer's weights as NumPy arrays, in its order."""
+    return [ops.convert_to_numpy(weight.value) for weight in layer.weights]
+
+
+def moved(layer, seed=0):
+    """Move every weight of a built layer off its initial value."""
+    rng = np.random.default_rng(seed)
+    for weight in layer.weights:
+        weight.assign(weight + rng.uniform(-0.2, 0.2, weight.shape).astype("float32"))
+    return layer
+
+
+def assert_close(actual, expected, policy="float32"):
+    """Equal to the tolerance of the policy's compute dtype, absolute where numbers are small."""
+    tolerance = TOLERANCES[policy]
+    np.testing.assert_allclose(actual, expected, tolerance, 4 * tolerance)
+
+
+def assert_gradients(function, *arrays):
+    """The backend's gradients of a scalar function are its slopes, and finite."""
+    for gradient, slope in zip(gradients(function, *arrays), slopes(function, *arrays), strict=True):
+        assert np.isfinite(gradient).all()
+        np.testing.assert_allclose(gradient, slope, 2e-2, 2e-2)
+
+
 def slopes(function, *arrays, step=1e-2):
     """Central differences of a scalar function along every entry of each array."""
     found = []

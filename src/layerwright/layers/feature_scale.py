@@ -1,0 +1,209 @@
+"""`FeatureScale`: one learned factor for each feature, and perhaps the sum of what it weighs."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+import keras
+import numpy as np
+from keras import ops
+
+from layerwright.core.case import InputSpec, case, declared_cases
+from layerwright.layers._axes import broadcast_shape, checked_axes, placed_axes, sizes_along
+from layerwright.layers._masks import check_mask_shape
+
+Reduce = Literal["sum", "mean"]
+
+
+@case(inputs=(None, None, 5))
+@case(init={"reduce": "sum"}, inputs=(None, None, 5), call={"mask": InputSpec((None, None), "bool")})
+@case(init={"axis": (1, 3), "use_bias": True, "reduce": "mean", "keepdims": True}, inputs=(None, 4, 6, 3))
+@keras.saving.register_keras_serializable(package="layerwright")
+class FeatureScale(keras.layers.Layer):
+    """Multiply each feature by a factor of its own, and perhaps reduce.
+
+        y = w ⊙ x + b                         reduce=None, with b only if use_bias
+        y = Σ w ⊙ x + b, summed over `axis`   reduce="sum", a learned weighted sum
+        y = mean of w ⊙ x over `axis` + b     reduce="mean"
+
+    The scale has the sizes of the inputs along `axis`, taken when the layer is built, and is laid along these axes
+    alone. (As the diagonal affine map of Touvron et al. 2021, "ResMLP", arXiv:2105.03404, eq. 1.) So has the bias; but
+    with a reduction it is one number, as which a sum of many would act.
+
+    Steps that the mask leaves out are taken as zeros, NaN and inf included, and a mean does not count them. Sums are
+    taken in float32 (float64 under a float64 policy), so half-precision inputs do not overflow on the way.
+
+    The naive version keeps its factors as `self.weights`, which Keras has for itself, so the layer cannot even be
+    constructed; or makes them from a size given by hand, and then broadcasts a factor of size 1, or one that happens to
+    fit another axis, without a word.
+
+    Args:
+        axis: The axis that has a factor for each of its places, or a tuple of axes; not the batch axis.
+        scale_initializer: Initialiser of the scale.
+        scale_regularizer: Regulariser of the scale.
+        scale_constraint: Constraint on the scale.
+        use_bias: Whether there is a b.
+        bias_initializer: Initialiser of the bias.
+        reduce: What is made of the axes in `axis`: None leaves them, `"sum"` or `"mean"` reduces over them.
+        keepdims: Whether axes reduced over stay, with size 1.
+        **kwargs: Those of every Keras layer, such as `name` and `dtype`.
+
+    Call arguments:
+        inputs: `(batch, …)`, the sizes along `axis` those of the layer.
+        mask: `(batch, time)`, or more leading axes of the inputs, true where a step counts. By default the mask that
+            travels with the inputs.
+
+    Output: the shape of the inputs, without `axis` if reduced. The mask travels on, unless it covers an axis that is
+    reduced over: then it is consumed.
+
+    Raises:
+        ValueError: If an argument is not one of those above, the inputs' sizes along `axis` are unknown or not the
+            layer's, or the mask's shape does not fit them.
+
+    Example:
+        >>> import keras
+        >>> import numpy as np
+        >>> from layerwright.layers import FeatureScale
+        >>> layer = FeatureScale(reduce="sum")
+        >>> print(keras.ops.convert_to_numpy(layer(np.array([[1.0, 2.0, 4.0]]))))
+        [7.]
+    """
+
+    def __init__(
+        self,
+        axis: int | Sequence[int] = -1,
+        scale_initializer: Any = "ones",
+        scale_regularizer: Any = None,
+        scale_constraint: Any = None,
+        use_bias: bool = False,
+        bias_initializer: Any = "zeros",
+        reduce: Reduce | None = None,
+        keepdims: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        axes = checked_axes("FeatureScale", axis)
+        if reduce is not None and reduce not in get_args(Reduce):
+            raise ValueError(
+                f"FeatureScale: reduce must be one of {', '.join(get_args(Reduce))} or None (got {reduce!r})."
+            )
+        self.axis = axis if isinstance(axis, int) else axes
+        self.scale_initializer = keras.initializers.get(scale_initializer)
+        self.scale_regularizer = keras.regularizers.get(scale_regularizer)
+        self.scale_constraint = keras.constraints.get(scale_constraint)
+        self.use_bias = use_bias
+        self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.reduce = reduce
+        self.keepdims = keepdims
+        self.supports_masking = True
+
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        """Create the scale and the bias for inputs of this shape."""
+        axes = self._axes(input_shape)
+        sizes = sizes_along("FeatureScale", axes, input_shape)
+        self.scale = self.add_weight(
+            name="scale",
+            shape=sizes,
+            initializer=self.scale_initializer,
+            regularizer=self.scale_regularizer,
+            constraint=self.scale_constraint,
+        )
+        self.bias = None
+        if self.use_bias:
+            shape = sizes if self.reduce is None else ()
+            self.bias = self.add_weight(name="bias", shape=shape, initializer=self.bias_initializer)
+        self.input_spec = keras.layers.InputSpec(ndim=len(input_shape), axes=dict(zip(axes, sizes, strict=True)))
+
+    def call(self, inputs: Any, mask: Any = None) -> Any:
+        """Return the scaled inputs, or their sum or mean."""
+        axes = self._axes(inputs.shape)
+        whole = self.compute_dtype == "float64" or self.reduce is None
+        x = ops.cast(inputs, self.compute_dtype if whole else "float32")
+        if mask is not None:
+            mask = self._laid_over(inputs, ops.convert_to_tensor(mask))
+            x = ops.where(mask, x, 0.0)
+        scaled = x * self._along(axes, self.scale, x)
+        if self.reduce is None:
+            return scaled if self.bias is None else scaled + self._along(axes, self.bias, x)
+        total = ops.sum(scaled, axes, keepdims=self.keepdims)
+        if self.reduce == "mean":
+            total = total / self._terms(axes, mask, x)
+        if self.bias is not None:
+            total = total + ops.cast(self.bias, x.dtype)
+        return ops.cast(total, self.compute_dtype)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """Return the mask that travels on: none if it covers an axis that is reduced over."""
+        if previous_mask is None or self.reduce is None:
+            return previous_mask
+        return None if min(self._axes(inputs.shape)) < len(previous_mask.shape) else previous_mask
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
+        """Return the shape of the inputs, without the axes reduced over or with size 1 there."""
+        if self.reduce is None:
+            return tuple(input_shape)
+        axes = self._axes(input_shape)
+        if self.keepdims:
+            return tuple(1 if axis in axes else size for axis, size in enumerate(input_shape))
+        return tuple(size for axis, size in enumerate(input_shape) if axis not in axes)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "axis": self.axis,
+            "scale_initializer": keras.initializers.serialize(self.scale_initializer),
+            "scale_regularizer": keras.regularizers.serialize(self.scale_regularizer),
+            "scale_constraint": keras.constraints.serialize(self.scale_constraint),
+            "use_bias": self.use_bias,
+            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
+            "reduce": self.reduce,
+            "keepdims": self.keepdims,
+        }
+
+    def _axes(self, shape: Sequence[int | None]) -> tuple[int, ...]:
+        return placed_axes("FeatureScale", (self.axis,) if isinstance(self.axis, int) else self.axis, shape)
+
+    def _along(self, axes: Sequence[int], weight: Any, x: Any) -> Any:
+        """Return a weight as it meets x, in its dtype."""
+        return ops.reshape(ops.cast(weight, x.dtype), broadcast_shape(axes, x.shape, weight.shape))
+
+    def _laid_over(self, inputs: Any, mask: Any) -> Any:
+        """Return the mask as booleans, with an axis for each of the inputs'."""
+        check_mask_shape("FeatureScale", mask, inputs, covers=range(min(len(mask.shape), len(inputs.shape))))
+        for _ in range(len(inputs.shape) - len(mask.shape)):
+            mask = ops.expand_dims(mask, -1)
+        return ops.cast(mask, "bool")
+
+    def _terms(self, axes: Sequence[int], mask: Any, x: Any) -> Any:
+        """Return how many terms each mean has: those that the mask leaves, at least one."""
+        ones = ops.ones(broadcast_shape(axes, x.shape, self.scale.shape), x.dtype)
+        counted = ones if mask is None else ones * ops.cast(mask, x.dtype)
+        return ops.maximum(ops.sum(counted, axes, keepdims=self.keepdims), 1.0)
+
+
+def reference(
+    inputs: Any,
+    weights: Any,
+    mask: Any = None,
+    *,
+    axis: int | Sequence[int] = -1,
+    reduce: Reduce | None = None,
+    keepdims: bool = False,
+) -> Any:
+    """The same in float64 NumPy; `weights` are the scale and, if there is one, the bias."""
+    x = np.asarray(inputs, "float64")
+    axes = tuple(one % x.ndim for one in ((axis,) if isinstance(axis, int) else axis))
+    counts = np.ones(x.shape, bool)
+    if mask is not None:
+        counts = np.broadcast_to(np.reshape(mask, np.shape(mask) + (1,) * (x.ndim - np.ndim(mask))), x.shape)
+    along = [size if place in axes else 1 for place, size in enumerate(x.shape)]
+    scale, *bias = (np.asarray(weight, "float64") for weight in weights)
+    scaled = np.where(counts, x, 0) * scale.reshape(along)
+    if reduce is None:
+        return scaled + sum(b.reshape(along) for b in bias)
+    total = scaled.sum(axes, keepdims=keepdims)
+    terms = np.maximum(counts.sum(axes, keepdims=keepdims), 1) if reduce == "mean" else 1
+    return total / terms + sum(bias)
+
+
+CASES = declared_cases(FeatureScale)

@@ -1,0 +1,174 @@
+"""`ScaledExponential`: an exponential with learned rates that neither overflows nor loses its gradient."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+import keras
+import numpy as np
+from keras import ops
+
+from layerwright.core.case import case, declared_cases
+from layerwright.layers._axes import broadcast_shape, checked_axes, placed_axes, sizes_along
+
+Output = Literal["linear", "log"]
+MARGIN = 1e-4
+"""How far below log(largest number) the exponent stays: its own rounding must not carry the result over."""
+
+LARGEST = {"float16": 65504.0, "bfloat16": 3.3895e38, "float32": 3.4028e38, "float64": 1.7976e308}
+
+
+@case(init={"scale": 0.1}, inputs=(None, 5))
+@case(init={"scale": 0.25, "learn_scale": True}, inputs=(None, None, 5))
+@case(init={"scale": -2.0, "axis": (1, 3), "output": "log"}, inputs=(None, 4, None, 3))
+@keras.saving.register_keras_serializable(package="layerwright")
+class ScaledExponential(keras.layers.Layer):
+    """Raise e to a learned multiple of each feature, without overflow.
+
+        y = s exp(min(w ⊙ x, m))             output="linear"
+        y = log|s| + min(w ⊙ x, m)           output="log", log|y| of the above, for losses on a log scale
+
+    with m = log(L) - log(max(|s|, 1)) for L the largest number of the compute dtype: |y| ends at L, where float16 would
+    have infinity from w x = 11.1 and float32 from 88.7. Where the exponent is cut the output is a constant: its
+    gradients are zero, none is NaN. The exponent is computed in float32 at least. (Kendall, Gal 2017, arXiv:1703.04977,
+    predict log σ² for the same reason.)
+
+    The naive `scale * exp(x * w)` overflows in the first step at which training makes w x large, the loss is infinite,
+    its gradient NaN, and so is every weight from then on.
+
+    Args:
+        scale: s, or what it starts from.
+        learn_scale: Whether s is a weight.
+        axis: The axis that has a rate w for each of its places, or a tuple of axes; not the batch axis.
+        exponent_initializer: Initialiser of w.
+        exponent_regularizer: Regulariser of w.
+        exponent_constraint: Constraint on w.
+        max_logit: m; by default as above. With a number of your own the result can still overflow.
+        output: `"linear"` or `"log"`.
+        **kwargs: Those of every Keras layer, such as `name` and `dtype`.
+
+    Call arguments:
+        inputs: `(batch, …)`, the sizes along `axis` those of the layer. A mask travels on untouched.
+
+    Output: the shape of the inputs, in the layer's compute dtype.
+
+    Raises:
+        ValueError: If an argument is not one of those above, or the inputs' sizes along `axis` are unknown or not the
+            layer's.
+
+    Example:
+        >>> import keras
+        >>> import numpy as np
+        >>> from layerwright.layers import ScaledExponential
+        >>> layer = ScaledExponential(scale=2.0, dtype="float16")
+        >>> print(keras.ops.convert_to_numpy(layer(np.array([[0.0, 1.0, 100.0]]))))
+        [[2.000e+00 5.438e+00 6.550e+04]]
+    """
+
+    def __init__(
+        self,
+        scale: float = 1.0,
+        learn_scale: bool = False,
+        axis: int | Sequence[int] = -1,
+        exponent_initializer: Any = "ones",
+        exponent_regularizer: Any = None,
+        exponent_constraint: Any = None,
+        max_logit: float | Literal["auto"] = "auto",
+        output: Output = "linear",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        axes = checked_axes("ScaledExponential", axis)
+        if output not in get_args(Output):
+            raise ValueError(
+                f"ScaledExponential: output must be one of {', '.join(get_args(Output))} (got {output!r})."
+            )
+        if not _is_finite(scale) or scale == 0:
+            raise ValueError(f"ScaledExponential: scale must be a finite number other than 0 (got {scale!r}).")
+        if max_logit != "auto" and not _is_finite(max_logit):
+            raise ValueError(f"ScaledExponential: max_logit must be a finite number or 'auto' (got {max_logit!r}).")
+        self.scale = float(scale)
+        self.learn_scale = learn_scale
+        self.axis = axis if isinstance(axis, int) else axes
+        self.exponent_initializer = keras.initializers.get(exponent_initializer)
+        self.exponent_regularizer = keras.regularizers.get(exponent_regularizer)
+        self.exponent_constraint = keras.constraints.get(exponent_constraint)
+        self.max_logit = max_logit
+        self.output_kind = output
+        self.supports_masking = True
+
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        """Create the rates, and the scale if it is learned, for inputs of this shape."""
+        axes = self._axes(input_shape)
+        sizes = sizes_along("ScaledExponential", axes, input_shape)
+        self.exponent = self.add_weight(
+            name="exponent",
+            shape=sizes,
+            initializer=self.exponent_initializer,
+            regularizer=self.exponent_regularizer,
+            constraint=self.exponent_constraint,
+            autocast=False,
+        )
+        self.learned_scale = None
+        if self.learn_scale:
+            start = keras.initializers.Constant(self.scale)
+            self.learned_scale = self.add_weight(name="scale", shape=(), initializer=start, autocast=False)
+        self.input_spec = keras.layers.InputSpec(ndim=len(input_shape), axes=dict(zip(axes, sizes, strict=True)))
+
+    def call(self, inputs: Any) -> Any:
+        """Return the scaled exponential of the inputs."""
+        dtype = "float64" if self.compute_dtype == "float64" else "float32"
+        shape = broadcast_shape(self._axes(inputs.shape), inputs.shape, self.exponent.shape)
+        exponent = ops.cast(inputs, dtype) * ops.reshape(ops.cast(self.exponent, dtype), shape)
+        scale = ops.cast(self.scale if self.learned_scale is None else self.learned_scale, dtype)
+        highest = self._highest(scale)
+        is_cut = exponent > highest
+        exponent = ops.where(is_cut, highest, exponent)
+        scale = ops.where(is_cut, ops.stop_gradient(scale), scale)
+        logarithm = self.output_kind == "log"
+        outputs = exponent + ops.log(ops.abs(scale)) if logarithm else scale * ops.exp(exponent)
+        return ops.cast(outputs, self.compute_dtype)
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
+        """Return the shape of the inputs."""
+        return tuple(input_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "scale": self.scale,
+            "learn_scale": self.learn_scale,
+            "axis": self.axis,
+            "exponent_initializer": keras.initializers.serialize(self.exponent_initializer),
+            "exponent_regularizer": keras.regularizers.serialize(self.exponent_regularizer),
+            "exponent_constraint": keras.constraints.serialize(self.exponent_constraint),
+            "max_logit": self.max_logit,
+            "output": self.output_kind,
+        }
+
+    def _axes(self, shape: Sequence[int | None]) -> tuple[int, ...]:
+        return placed_axes("ScaledExponential", (self.axis,) if isinstance(self.axis, int) else self.axis, shape)
+
+    def _highest(self, scale: Any) -> Any:
+        """Return m. No gradient goes through it: where the result ends does not depend on the scale."""
+        if self.max_logit != "auto":
+            return ops.cast(self.max_logit, scale.dtype)
+        beyond_one = ops.where(ops.abs(scale) > 1, ops.abs(scale), 1.0)
+        return math.log(LARGEST[self.compute_dtype]) - MARGIN - ops.stop_gradient(ops.log(beyond_one))
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def reference(inputs: Any, weights: Any, *, scale: float = 1.0, axis: int = -1, output: Output = "linear") -> Any:
+    """The same in float64 NumPy, uncut; `weights` are the rates and, if it is learned, the scale."""
+    x = np.asarray(inputs, "float64")
+    rates, *learned = (np.asarray(weight, "float64") for weight in weights)
+    factor = float(learned[0]) if learned else scale
+    logits = x * rates.reshape([-1 if place == axis % x.ndim else 1 for place in range(x.ndim)])
+    return logits + np.log(abs(factor)) if output == "log" else factor * np.exp(logits)
+
+
+CASES = declared_cases(ScaledExponential)

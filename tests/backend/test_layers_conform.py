@@ -1,0 +1,35 @@
+"""The reference layers against the whole catalogue: nothing failed, warned, expected or not probed."""
+
+import importlib
+import pkgutil
+
+import pytest
+
+import layerwright.layers
+from layerwright.checker import run_checks
+from layerwright.core.discovery import all_checks
+from layerwright.core.finding import Outcome
+
+MODULES = [
+    importlib.import_module(f"layerwright.layers.{module.name}")
+    for module in pkgutil.iter_modules(layerwright.layers.__path__)
+    if not module.name.startswith("_")
+]
+CASES = [case for module in MODULES for case in module.CASES]
+IN_ONE_PROCESS = [check for check in all_checks() if not check.across_backends]
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_nothing_is_said_against_it(case):
+    said = [
+        f"{finding.code} {finding.outcome}: {finding.message}"
+        for finding in run_checks(case, IN_ONE_PROCESS)
+        if finding.outcome not in (Outcome.PASSED, Outcome.SKIPPED)
+    ]
+    assert not said, "\n".join(said)
+
+
+def test_every_layer_has_cases_and_a_reference():
+    for module in MODULES:
+        assert module.CASES
+        assert callable(module.reference)
