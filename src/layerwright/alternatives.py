@@ -60,6 +60,10 @@ NONE_BY_NAME = (
 """Values for arguments that are None, by a pattern for their name."""
 
 
+BESIDE_LITERALS = {float: 0.5, int: 2, type(None): None}
+"""A value for each type that an annotation may join to a `Literal`."""
+
+
 @dataclass(frozen=True, eq=False)
 class Argument:
     """A constructor argument.
@@ -194,12 +198,16 @@ def _by_last_words(name: str) -> Iterator[str]:
 
 
 def _annotated(annotation: Any) -> Iterator[Any]:
-    """Yield the values that a `Literal` annotation allows."""
+    """Yield the values that a `Literal` annotation allows, and what it allows beside them: a number, None."""
     if typing.get_origin(annotation) is typing.Literal:
         yield from typing.get_args(annotation)
-    for part in typing.get_args(annotation):
-        if typing.get_origin(part) is typing.Literal:
-            yield from typing.get_args(part)
+        return
+    parts = typing.get_args(annotation)
+    literals = [part for part in parts if typing.get_origin(part) is typing.Literal]
+    for literal in literals:
+        yield from typing.get_args(literal)
+    if literals:
+        yield from (value for kind, value in BESIDE_LITERALS.items() if kind in parts)
 
 
 def _documented(name: str, document: str) -> list[str]:

@@ -17,6 +17,7 @@ class Row:
         init: As in `Case`.
         call: As in `Case`.
         traits: As in `Case`.
+        expect: As in `Case`.
         without: Backends that the case does not work on, each with the reason.
     """
 
@@ -25,11 +26,13 @@ class Row:
     init: Mapping[str, Any] = field(default_factory=dict)
     call: Mapping[str, Any] = field(default_factory=dict)
     traits: Mapping[str, Any] = field(default_factory=dict)
+    expect: Mapping[str, str] = field(default_factory=dict)
     without: Mapping[str, str] = field(default_factory=dict)
 
     def case(self, layers: Any) -> Case:
         """Return the case, its layer taken from `layers`, the module `keras.layers`."""
-        return Case(getattr(layers, self.layer), self.init, self.inputs, self.call, self.traits)  # type: ignore[arg-type]
+        kind = getattr(layers, self.layer)
+        return Case(kind, self.init, self.inputs, self.call, self.traits, self.expect)  # type: ignore[arg-type]
 
 
 def row(
@@ -39,8 +42,9 @@ def row(
     *,
     call: Mapping[str, Any] | None = None,
     traits: Mapping[str, Any] | None = None,
+    expect: Mapping[str, str] | None = None,
     without: Mapping[str, str] | None = None,
     **init: Any,
 ) -> Row:
     """Return a row; every further argument is one of the layer's constructor."""
-    return Row(layer, inputs, init, call or {}, traits or {}, without or {})
+    return Row(layer, inputs, init, call or {}, traits or {}, expect or {}, without or {})

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from layerwright.core.errors import LayerError
-from layerwright.trial import Array, Trial, bitwise_equal, leaves, randomise, restore, snapshot
+from layerwright.trial import Array, Trial, bitwise_equal, randomise, restore, snapshot
 
 Weights = tuple[tuple[str, Array], ...]
 """The path of each weight without the layer's own name, and its value."""
@@ -73,4 +73,12 @@ def steady(trial: Trial, layer: Any, *, training: bool) -> tuple[Array, ...] | N
         if not bitwise_equal(first, second):
             first = None
     restore(before)
-    return None if first is None else tuple(leaves(first))
+    return None if first is None else _by_place(first)
+
+
+def _by_place(outputs: Any) -> tuple[Array, ...]:
+    """Return the arrays of an output structure in an order that all backends share; `keras.tree`'s is not, for dicts."""
+    import keras
+
+    placed = sorted(keras.tree.flatten_with_path(outputs), key=lambda item: str(item[0]))
+    return tuple(leaf for _, leaf in placed if leaf is not None)

@@ -69,16 +69,15 @@ class _FixedSizes(logging.Handler):
 
     def __enter__(self) -> "_FixedSizes":
         logger = logging.getLogger(TORCH_GUARDS)
-        self.before = logger.level, logger.propagate
-        logger.addHandler(self)
+        self.before = logger.level, logger.propagate, logger.handlers
+        logger.handlers = [self]
         logger.setLevel(logging.INFO)
         logger.propagate = False
         return self
 
     def __exit__(self, *_: object) -> None:
         logger = logging.getLogger(TORCH_GUARDS)
-        logger.removeHandler(self)
-        logger.level, logger.propagate = self.before
+        logger.level, logger.propagate, logger.handlers = self.before
 
 
 def _stack() -> list[FrameType]:
