@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from layerwright.core.errors import LayerError
 from layerwright.trial import Arguments, Array, Trial, blaming, describe, leaves
 
 
@@ -67,20 +68,40 @@ def gradients(
 
 
 def differentiated(
-    trial: Trial, layer: Any, arguments: Arguments, *, training: bool | None = None, compiled: bool = False
+    trial: Trial, layer: Any, arguments: Arguments, *, training: bool | None = None
 ) -> Callable[[Arguments, Sequence[Array] | None], Gradients]:
     """Return the function from arguments and cotangents to `gradients`, with the layer's variables as they then are.
+
+    On JAX it is compiled, which takes less time than to compile each operation by itself; where it cannot be, and
+    LW801 compiled-equals-eager speaks of that, it is not.
 
     Args:
         trial: The trial; random generators are seeded as for every call.
         layer: A built layer.
         arguments: Which call arguments are tensors, and the values of those that are not.
         training: As in `Trial.call`.
-        compiled: Compile the differentiation, for many calls at one shape.
 
     Raises:
         LayerError: By the function, if the layer raises while it is called or differentiated.
     """
+    ways = [_differentiated(trial, layer, arguments, training, compiled=False)]
+    if trial.backend.NAME == "jax":
+        ways.insert(0, _differentiated(trial, layer, arguments, training, compiled=True))
+
+    def call(given: Arguments, cotangents: Sequence[Array] | None = None) -> Gradients:
+        while len(ways) > 1:
+            try:
+                return ways[0](given, cotangents)
+            except LayerError:
+                del ways[0]
+        return ways[0](given, cotangents)
+
+    return call
+
+
+def _differentiated(
+    trial: Trial, layer: Any, arguments: Arguments, training: bool | None, *, compiled: bool
+) -> Callable[[Arguments, Sequence[Array] | None], Gradients]:
     import keras
 
     template = tensors_of(layer, arguments)

@@ -38,11 +38,7 @@ def stepwise() -> AbstractContextManager[Any]:
 
 
 def gradient(function: Callable[..., Any], arguments: Sequence[Any]) -> tuple[Any, ...]:
-    differentiate = jax.grad(function, argnums=tuple(range(len(arguments))))
-    tensors = tuple(map(jnp.asarray, arguments))
-    with contextlib.suppress(Exception):  # the layer may look at values, as long as nothing is compiled
-        return tuple(jax.jit(differentiate)(*tensors))  # sooner than each of its operations by itself
-    return tuple(differentiate(*tensors))
+    return tuple(jax.grad(function, argnums=tuple(range(len(arguments))))(*map(jnp.asarray, arguments)))
 
 
 def jit(function: Callable[..., Any]) -> Callable[..., Any]:

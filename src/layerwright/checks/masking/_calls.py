@@ -56,17 +56,15 @@ def _program_without_mask(trial: Trial, found: Subject) -> Callable[[Arguments],
 
 def derivatives(trial: Trial, found: Subject, arguments: Arguments, cotangents: list[Array]) -> Gradients | None:
     """Differentiate the layer in training on arguments that hold masks in its first way; None if it cannot be."""
-    for compile_it in (True, False) if trial.backend.NAME == "jax" else (False,):
-        try:
-            return _differentiated(trial, found, compile_it)(arguments, cotangents)
-        except LayerError:  # LW502 gradient-is-right speaks of layers that cannot be differentiated
-            continue
-    return None
+    try:
+        return _differentiated(trial, found)(arguments, cotangents)
+    except LayerError:  # LW502 gradient-is-right speaks of layers that cannot be differentiated
+        return None
 
 
 @lru_cache(maxsize=2)
-def _differentiated(trial: Trial, found: Subject, compile_it: bool) -> Callable[..., Gradients]:
-    return differentiated(trial, *found.masked(found.masks), training=True, compiled=compile_it)
+def _differentiated(trial: Trial, found: Subject) -> Callable[..., Gradients]:
+    return differentiated(trial, *found.masked(found.masks), training=True)
 
 
 def _mask_of(tensor: Any) -> Any:

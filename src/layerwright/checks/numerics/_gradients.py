@@ -8,7 +8,6 @@ import numpy as np
 
 from layerwright.checks.axes._subject import lively
 from layerwright.checks.masking._masks import Subject, any_subject
-from layerwright.core.errors import LayerError
 from layerwright.stateless import Gradients, differentiated, gradients, pure, tensors_of
 from layerwright.trial import (
     Arguments,
@@ -29,20 +28,8 @@ ByPath = Mapping[str, Array | None]
 
 @lru_cache(maxsize=2)
 def differentiator(trial: Trial, training: bool) -> Differentiate:
-    """Return the function from arguments and cotangents to the lively layer's gradients.
-
-    On JAX it is compiled, which is faster than to compile each operation by itself; where it cannot be, it is not.
-    """
-    layer = lively(trial)
-    eager = differentiated(trial, layer, trial.usual, training=training)
-    if trial.backend.NAME != "jax":
-        return eager
-    compiled = differentiated(trial, layer, trial.usual, training=training, compiled=True)
-    try:
-        compiled(trial.usual, None)
-    except LayerError:  # LW801 compiled-equals-eager speaks of layers that cannot be compiled
-        return eager
-    return compiled
+    """Return the function from arguments and cotangents to the lively layer's gradients."""
+    return differentiated(trial, lively(trial), trial.usual, training=training)
 
 
 def modes(trial: Trial) -> tuple[bool, ...]:

@@ -77,7 +77,7 @@ def steady(trial: Trial, layer: Any, *, training: bool) -> tuple[Array, ...] | N
 
 
 def _by_place(outputs: Any) -> tuple[Array, ...]:
-    """Return the arrays of an output structure in an order that all backends share; `keras.tree`'s is not, for dicts."""
+    """Return the arrays of an output structure in an order that all backends share: `keras.tree` has two for dicts."""
     import keras
 
     placed = sorted(keras.tree.flatten_with_path(outputs), key=lambda item: str(item[0]))
