@@ -24,7 +24,7 @@ FIX = (
 )
 
 
-@check("LW806", "export", requires=("LW202", "LW801", "LW804"), exempt={"fixed_shape": True})
+@check("LW806", "export", requires=("LW202", "LW208", "LW303", "LW801", "LW804"), exempt={"fixed_shape": True})
 def export(trial: Trial) -> Finding:
     """`model.export` works on a model that holds the layer, and the exported model computes what the layer does.
 
