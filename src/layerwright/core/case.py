@@ -273,7 +273,7 @@ def _as_specs(inputs: Any) -> Any:
     if isinstance(inputs, InputSpec):
         return inputs
     if isinstance(inputs, Mapping):
-        return {key: _as_specs(value) for key, value in inputs.items()}
+        return {key: _as_specs(inputs[key]) for key in sorted(inputs)}  # keras.tree sorts them on some backends only
     if isinstance(inputs, tuple) and all(size is None or isinstance(size, int) for size in inputs):
         return InputSpec(inputs)
     if isinstance(inputs, (list, tuple)):

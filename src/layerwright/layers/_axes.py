@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from layerwright.layers._arguments import is_whole
+
 Shape = Sequence[int | None]
 
 
@@ -13,7 +15,7 @@ def checked_axes(layer: str, axis: Any) -> tuple[int, ...]:
         ValueError: If it is neither a whole number other than 0 nor some of these, each once.
     """
     axes = tuple(axis) if isinstance(axis, (list, tuple)) else (axis,)
-    whole = all(isinstance(one, int) and not isinstance(one, bool) and one != 0 for one in axes)
+    whole = all(is_whole(one) and one != 0 for one in axes)
     if not axes or not whole or len(set(axes)) < len(axes):
         raise ValueError(
             f"{layer}: axis must be a whole number other than 0, the batch axis, or a tuple of such, each once "

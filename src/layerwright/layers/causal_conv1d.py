@@ -1,6 +1,5 @@
 """`CausalConv1D`: a convolution over time that sees no later step, whole or step by step."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -8,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from layerwright.core.case import InputSpec, case, declared_cases
+from layerwright.layers._arguments import check_sizes
 from layerwright.layers._masks import check_mask_shape
 
 
@@ -99,7 +99,9 @@ class CausalConv1D(keras.layers.Conv1D):
         **kwargs: Any,
     ) -> None:
         sizes = {"filters": filters, "kernel_size": kernel_size, "dilation_rate": dilation_rate, "groups": groups}
-        _check_sizes(sizes)
+        check_sizes("CausalConv1D", **sizes)
+        if filters % groups:
+            raise ValueError(f"CausalConv1D: groups must divide filters (got groups={groups}, filters={filters}).")
         super().__init__(
             **sizes,
             padding="causal",
@@ -188,16 +190,6 @@ class CausalConv1D(keras.layers.Conv1D):
         if self.use_bias:
             outputs = outputs + ops.cast(self.bias, self.compute_dtype)
         return self.activation(outputs)
-
-
-def _check_sizes(sizes: Mapping[str, Any]) -> None:
-    for name, size in sizes.items():
-        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-            raise ValueError(f"CausalConv1D: {name} must be a whole number of at least 1 (got {size!r}).")
-    if sizes["filters"] % sizes["groups"]:
-        raise ValueError(
-            f"CausalConv1D: groups must divide filters (got groups={sizes['groups']}, filters={sizes['filters']})."
-        )
 
 
 def _zero_unless(mask: Any, inputs: Any) -> Any:

@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from layerwright.core.case import case, declared_cases
+from layerwright.layers._arguments import check_choice, check_sizes
 
 Gradient = Literal["hard", "straight_through"]
 
@@ -86,18 +87,13 @@ class ClippedDense(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if isinstance(units, bool) or not isinstance(units, int) or units < 1:
-            raise ValueError(f"ClippedDense: units must be a whole number of at least 1 (got {units!r}).")
+        check_sizes("ClippedDense", units=units)
+        check_choice("ClippedDense", "gradient", gradient, get_args(Gradient))
+        check_choice("ClippedDense", "reduce", reduce, (None, "sum"))
         if not clip_min < clip_max:
             raise ValueError(
                 f"ClippedDense: clip_min must be below clip_max (got clip_min={clip_min!r}, clip_max={clip_max!r})."
             )
-        if gradient not in get_args(Gradient):
-            raise ValueError(
-                f"ClippedDense: gradient must be one of {', '.join(get_args(Gradient))} (got {gradient!r})."
-            )
-        if reduce not in (None, "sum"):
-            raise ValueError(f"ClippedDense: reduce must be 'sum' or None (got {reduce!r}).")
         self.units = units
         self.clip_min, self.clip_max = float(clip_min), float(clip_max)
         self.learn_bounds = learn_bounds

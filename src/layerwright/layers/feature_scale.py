@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from layerwright.core.case import InputSpec, case, declared_cases
+from layerwright.layers._arguments import check_choice
 from layerwright.layers._axes import broadcast_shape, checked_axes, placed_axes, sizes_along
 from layerwright.layers._masks import check_mask_shape
 
@@ -82,10 +83,7 @@ class FeatureScale(keras.layers.Layer):
     ) -> None:
         super().__init__(**kwargs)
         axes = checked_axes("FeatureScale", axis)
-        if reduce is not None and reduce not in get_args(Reduce):
-            raise ValueError(
-                f"FeatureScale: reduce must be one of {', '.join(get_args(Reduce))} or None (got {reduce!r})."
-            )
+        check_choice("FeatureScale", "reduce", reduce, (None, *get_args(Reduce)))
         self.axis = axis if isinstance(axis, int) else axes
         self.scale_initializer = keras.initializers.get(scale_initializer)
         self.scale_regularizer = keras.regularizers.get(scale_regularizer)

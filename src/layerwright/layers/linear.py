@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from layerwright.core.case import case, declared_cases
+from layerwright.layers._arguments import check_sizes
 
 
 @case(init={"units": 4}, inputs=(None, None, 5))
@@ -58,8 +59,7 @@ class Linear(keras.layers.Dense):
         bias_initializer: Any = "zeros",
         **kwargs: Any,
     ) -> None:
-        if isinstance(units, bool) or not isinstance(units, int) or units < 1:
-            raise ValueError(f"Linear: units must be a whole number of at least 1 (got {units!r}).")
+        check_sizes("Linear", units=units)
         super().__init__(
             units,
             activation=activation,

@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from layerwright.core.case import InputSpec, case, declared_cases
+from layerwright.layers._arguments import check_choice
 from layerwright.layers._masks import check_mask_shape
 
 Mode = Literal["mean", "sqrt_len", "sum"]
@@ -90,8 +91,7 @@ class MaskedAverage(keras.layers.Layer):
                 f"MaskedAverage: axis must be a whole number other than 0, the batch axis, or a tuple of such "
                 f"(got {axis!r}); pass axis=1 to average over time."
             )
-        if mode not in get_args(Mode):
-            raise ValueError(f"MaskedAverage: mode must be one of {', '.join(get_args(Mode))} (got {mode!r}).")
+        check_choice("MaskedAverage", "mode", mode, get_args(Mode))
         if data_format not in (None, "channels_last", "channels_first"):
             raise ValueError(
                 f"MaskedAverage: data_format must be 'channels_last', 'channels_first' or None (got {data_format!r})."

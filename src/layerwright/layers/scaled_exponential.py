@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 from layerwright.core.case import case, declared_cases
+from layerwright.layers._arguments import check_choice
 from layerwright.layers._axes import broadcast_shape, checked_axes, placed_axes, sizes_along
 
 Output = Literal["linear", "log"]
@@ -79,10 +80,7 @@ class ScaledExponential(keras.layers.Layer):
     ) -> None:
         super().__init__(**kwargs)
         axes = checked_axes("ScaledExponential", axis)
-        if output not in get_args(Output):
-            raise ValueError(
-                f"ScaledExponential: output must be one of {', '.join(get_args(Output))} (got {output!r})."
-            )
+        check_choice("ScaledExponential", "output", output, get_args(Output))
         if not _is_finite(scale) or scale == 0:
             raise ValueError(f"ScaledExponential: scale must be a finite number other than 0 (got {scale!r}).")
         if max_logit != "auto" and not _is_finite(max_logit):

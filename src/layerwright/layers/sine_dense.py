@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from layerwright.core.case import case, declared_cases
+from layerwright.layers._arguments import check_sizes
 
 
 @case(init={"units": 4, "w0": 2.0}, inputs=(None, 5))
@@ -80,8 +81,7 @@ class SineDense(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if isinstance(units, bool) or not isinstance(units, int) or units < 1:
-            raise ValueError(f"SineDense: units must be a whole number of at least 1 (got {units!r}).")
+        check_sizes("SineDense", units=units)
         for name, value in (("w0", w0), ("c", c)):
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < np.inf:
                 raise ValueError(f"SineDense: {name} must be a positive number (got {value!r}).")

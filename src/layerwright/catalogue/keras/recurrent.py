@@ -6,6 +6,8 @@ from layerwright.catalogue.keras._row import Row, row
 from layerwright.core.case import InputSpec
 
 SEQUENCE = (None, None, 5)
+SHORT = (None, 2, 5)
+"""Two steps, for variants: on TensorFlow each step is a score of eager operations."""
 STATE = InputSpec((None, 3))
 MASK: dict[str, Any] = {"mask": InputSpec((None, None), "bool")}
 CAUSAL = {"causal": True}
@@ -23,20 +25,20 @@ def _layer_rows() -> list[Row]:
     return [
         row("GRU", SEQUENCE, units=3),
         row("GRU", SEQUENCE, units=3, call=MASK, traits=CAUSAL, **SEQUENCES),
-        row("GRU", SEQUENCE, units=3, reset_after=False, go_backwards=True, return_state=True),
-        row("GRU", SEQUENCE, units=3, dropout=0.3, recurrent_dropout=0.3, traits=RANDOM),
+        row("GRU", SHORT, units=3, reset_after=False, go_backwards=True, return_state=True),
+        row("GRU", SHORT, units=3, dropout=0.3, recurrent_dropout=0.3, traits=RANDOM),
         row("LSTM", SEQUENCE, units=3),
-        row("LSTM", SEQUENCE, units=3, use_bias=False, traits=CAUSAL, **SEQUENCES),
+        row("LSTM", SHORT, units=3, use_bias=False, traits=CAUSAL, **SEQUENCES),
         row("LSTM", SEQUENCE, units=3, call=MASK),
-        row("LSTM", SEQUENCE, units=3, call={"initial_state": [STATE, STATE]}, return_state=True),
-        row("LSTM", (None, 6, 5), units=3, unroll=True, go_backwards=True),
-        row("LSTM", (None, 6, 5), units=3, stateful=True, traits=STATEFUL),
-        row("LSTM", SEQUENCE, units=3, dropout=0.3, traits=CAUSAL | RANDOM, **SEQUENCES),
+        row("LSTM", SHORT, units=3, call={"initial_state": [STATE, STATE]}, return_state=True),
+        row("LSTM", SHORT, units=3, unroll=True, go_backwards=True),
+        row("LSTM", SHORT, units=3, stateful=True, traits=STATEFUL),
+        row("LSTM", SHORT, units=3, dropout=0.3, traits=CAUSAL | RANDOM, **SEQUENCES),
         row("SimpleRNN", SEQUENCE, units=3),
         row(
             "SimpleRNN", SEQUENCE, units=3, call=MASK, activation="relu", traits=CAUSAL | {"smooth": False}, **SEQUENCES
         ),
-        row("SimpleRNN", SEQUENCE, units=3, recurrent_dropout=0.3, go_backwards=True, traits=RANDOM),
+        row("SimpleRNN", SHORT, units=3, recurrent_dropout=0.3, go_backwards=True, traits=RANDOM),
     ]
 
 
@@ -52,9 +54,9 @@ def _cell_rows() -> list[Row]:
         row("LSTMCell", (None, 5), units=3, call={"states": [STATE, STATE]}),
         row("SimpleRNNCell", (None, 5), units=3, dropout=0.3, call={"states": [STATE]}, traits=RANDOM),
         row("StackedRNNCells", (None, 5), cells=stack(), call={"states": [STATE, [STATE, STATE]]}),
-        row("RNN", SEQUENCE, cell=layers.LSTMCell(3)),
+        row("RNN", SHORT, cell=layers.LSTMCell(3)),
         row("RNN", SEQUENCE, cell=layers.GRUCell(3), call=MASK, zero_output_for_mask=True, traits=CAUSAL, **SEQUENCES),
-        row("RNN", SEQUENCE, cell=layers.StackedRNNCells(stack()), return_state=True),
+        row("RNN", SHORT, cell=layers.StackedRNNCells(stack()), return_state=True),
         row("RNN", SEQUENCE, cell=[layers.SimpleRNNCell(3), layers.SimpleRNNCell(2)], traits=CAUSAL, **SEQUENCES),
     ]
 
@@ -66,7 +68,7 @@ def _wrapper_rows() -> list[Row]:
     return [
         row("Bidirectional", SEQUENCE, layer=layers.LSTM(3)),
         row("Bidirectional", SEQUENCE, layer=sequences, call=MASK, merge_mode="sum"),
-        row("Bidirectional", SEQUENCE, layer=layers.GRU(3, return_sequences=True), merge_mode=None),
+        row("Bidirectional", SHORT, layer=layers.GRU(3, return_sequences=True), merge_mode=None),
         row("TimeDistributed", SEQUENCE, layer=layers.Dense(3), traits=step),
         row("TimeDistributed", (None, 5, 6, 7, 3), layer=layers.Conv2D(2, 3), traits=step),
         row("TimeDistributed", SEQUENCE, layer=layers.Dropout(0.5), traits=step | RANDOM),
@@ -76,10 +78,10 @@ def _wrapper_rows() -> list[Row]:
 def _convolutional_rows() -> list[Row]:
     return [
         row("ConvLSTM1D", (None, None, 6, 3), filters=2, kernel_size=3),
-        row("ConvLSTM1D", (None, None, 6, 3), filters=2, kernel_size=3, padding="same", traits=CAUSAL, **SEQUENCES),
+        row("ConvLSTM1D", (None, 2, 6, 3), filters=2, kernel_size=3, padding="same", traits=CAUSAL, **SEQUENCES),
         row("ConvLSTM2D", (None, None, 5, 6, 3), filters=2, kernel_size=3),
-        row("ConvLSTM2D", (None, 4, 5, 6, 3), filters=2, kernel_size=2, padding="same", dropout=0.3, traits=RANDOM),
-        row("ConvLSTM3D", (None, None, 4, 5, 6, 3), filters=2, kernel_size=2),
+        row("ConvLSTM2D", (None, 2, 5, 6, 3), filters=2, kernel_size=2, padding="same", dropout=0.3, traits=RANDOM),
+        row("ConvLSTM3D", (None, 2, 4, 5, 6, 3), filters=2, kernel_size=2),
     ]
 
 

@@ -6,14 +6,14 @@ from typing import Any
 
 from layerwright.backends import installed
 from layerwright.checks.axes._subject import draws_in_inference, lively, tolerance
-from layerwright.checks.saving._model import functional
+from layerwright.checks.saving._model import build, functional
 from layerwright.checks.shape._culprit import is_asked_by_layer, stack_of
 from layerwright.checks.tracing._programs import Untraceable, require_jit, tracing
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError, quote
 from layerwright.core.finding import Finding, failed, not_probed, passed
-from layerwright.trial import Arguments, Trial, blaming, describe, largest_difference, leaves
+from layerwright.trial import Arguments, Trial, blaming, copy_weights, describe, largest_difference, leaves
 
 TRAINS_FIX = (
     "Write call(self, inputs, training=None) and act as in inference unless it is True: predict() passes "
@@ -48,14 +48,15 @@ def export(trial: Trial) -> Finding:
     References:
         keras.io, `Model.export`; tensorflow.org/guide/saved_model.
     """
-    name, layer = trial.backend.NAME, lively(trial)
+    name, layer = trial.backend.NAME, build(trial, trial.construct())
+    copy_weights(lively(trial), layer)
     if name == "jax" and "tensorflow" not in installed():
         return not_probed("Keras exports by way of TensorFlow on JAX, and TensorFlow is not installed")
     try:
         require_jit(layer, next(iter(trial.backend.compilers())))
         model = functional(trial, layer, free_batch=True)
         with tempfile.TemporaryDirectory() as folder:
-            return _compared(trial, model, folder)
+            return _compared(trial, layer, model, folder)
     except Untraceable as reason:
         return not_probed(str(reason))
     except LayerError as error:
@@ -66,10 +67,10 @@ def export(trial: Trial) -> Finding:
         return not_probed(f"{error.doing} raised {quote(error.error)}, in a function of Keras or {name}")
 
 
-def _compared(trial: Trial, model: Any, folder: str) -> Finding:
+def _compared(trial: Trial, layer: Any, model: Any, folder: str) -> Finding:
     import keras
 
-    layer, worst = lively(trial), 0.0
+    worst = 0.0
     with tracing(layer, "model.export()"):
         program = trial.backend.exported(model, folder)
     for arguments in _batches(trial):
