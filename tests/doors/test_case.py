@@ -96,6 +96,6 @@ def test_what_makes_no_sense_is_refused(make, message):
 
 
 def test_tensors_of_a_dict_come_in_the_same_order_on_every_backend():
-    case = Case(list, inputs={"labels": (None, 3), "boxes": [(None, 4), (None, 5)]})
+    case = lw.Case(list, inputs={"labels": (None, 3), "boxes": [(None, 4), (None, 5)]})
     assert [spec.shape for spec in case.specs()] == [(None, 4), (None, 5), (None, 3)]
     assert list(case.inputs) == ["boxes", "labels"]

@@ -8,6 +8,8 @@ from layerwright.core.defect import layer_name
 from layerwright.core.discovery import check_by_code
 from layerwright.core.finding import Finding, Outcome, Run
 
+REASONS = 3
+"""How many reasons the page gives for each check that was not probed."""
 INTRODUCTION = """\
 Layerwright's checks were put to the layers that {name} brings: {layers} layers in {cases} cases, on {backends}, with
 Keras {keras}. That is first of all a test of the checks: a checker that accuses correct layers is of no use. What
@@ -107,15 +109,20 @@ def _advice(warned: Sequence[tuple[Run, Finding]]) -> Iterator[str]:
 
 
 def _not_probed(runs: Sequence[Run]) -> Iterator[str]:
-    reasons = Counter(
-        (finding.code, finding.check, finding.message if len(finding.message) < 200 else f"{finding.message[:199]}…")
-        for run in runs
-        for finding in run.findings
-        if finding.outcome is Outcome.NOT_PROBED
-    )
+    reasons: dict[str, Counter[str]] = {}
+    for finding in (finding for run in runs for finding in run.findings):
+        if finding.outcome is Outcome.NOT_PROBED:
+            reasons.setdefault(finding.code, Counter())[_shortened(finding.message)] += 1
     if not reasons:
         return
     yield "## Not probed\n"
-    for (code, slug, reason), count in sorted(reasons.items(), key=lambda item: (int(item[0][0][2:]), -item[1])):
-        yield f"- {code} {slug}, {count} times: {reason}"
+    yield "How often, and the reasons given most often; `report.json` has them all.\n"
+    for code in sorted(reasons, key=lambda code: int(code[2:])):
+        counts = reasons[code]
+        yield f"- **{code} {check_by_code(code).slug}**, {counts.total()} times"
+        yield from (f"    - {count} times: {reason}" for reason, count in counts.most_common(REASONS))
     yield ""
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) < 200 else f"{text[:199]}…"
