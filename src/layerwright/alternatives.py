@@ -19,6 +19,9 @@ SIDE_EFFECTS = re.compile(
 )
 """Names that suggest files, downloads or output: such arguments are left alone."""
 
+NEVER_VARIED = re.compile(r"use_cudnn|flash_attention|implementation|weights|codebook")
+"""Names of arguments that choose how to compute the same, or hold first values of weights, which files keep."""
+
 TEXT_BY_NAME = {
     "activation": ("tanh", "relu"),
     "initializer": ("ones", "zeros"),
@@ -49,6 +52,7 @@ TEXT_GROUPS = (
 NONE_BY_NAME = (
     (r"(.*_)?(axis|axes)", (-1, 1)),
     (r"seed", (1337,)),
+    (r"(.*_)?(index|id)", (1, 0)),
     (r"(use|return|is|with|has)_.*|.*_bias", (True,)),
     (r"(num|max|min)_.*|(.*_)?(units|filters|size|dim|depth|length|groups|heads|rank|window|channels)", (3, 2)),
     (
@@ -100,9 +104,14 @@ def arguments_of(cls: type, given: Mapping[str, Any], config: Mapping[str, Any])
         parameters = list(inspect.signature(constructor).parameters.values())[1:]
         document = f"{inspect.getdoc(owner) or ''}\n{inspect.getdoc(constructor) or ''}"
         for parameter in parameters:
-            if parameter.name in seen or parameter.kind not in (
-                parameter.POSITIONAL_OR_KEYWORD,
-                parameter.KEYWORD_ONLY,
+            if (
+                parameter.name in seen
+                or NEVER_VARIED.fullmatch(parameter.name)
+                or parameter.kind
+                not in (
+                    parameter.POSITIONAL_OR_KEYWORD,
+                    parameter.KEYWORD_ONLY,
+                )
             ):
                 continue
             seen.add(parameter.name)

@@ -28,6 +28,7 @@ def test_is_its_reference(data):
         assert_close(run(layer, batch, training=True), expected, policy)
 
 
+@pytest.mark.filterwarnings("ignore:The model does not have any trainable weights")
 @pytest.mark.parametrize("reduce", [None, "mean"])
 def test_exact_inside_fit(reduce):
     """The output of each step of fit, its last batch smaller, collected by a loss that sums it."""

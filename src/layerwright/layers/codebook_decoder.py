@@ -22,8 +22,8 @@ OutOfRange = Literal["error", "clip", "zero"]
     masking="generated",
 )
 @case(
-    init={"num_codes": 7, "code_dim": 3, "num_quantizers": 2, "out_of_range": "zero", "invalid_index": None},
-    inputs=InputSpec((None, 2), "int32", 0, 9),
+    init={"num_codes": 7, "code_dim": 3, "num_quantizers": 2, "invalid_index": None},
+    inputs=InputSpec((None, 2), "int32", 0, 7),
 )
 @keras.saving.register_keras_serializable(package="layerwright")
 class CodebookDecoder(keras.layers.Layer):
@@ -147,8 +147,8 @@ class CodebookDecoder(keras.layers.Layer):
 
     def compute_mask(self, indices: Any, previous_mask: Any = None) -> Any:
         """Return the mask: true where there is a code."""
-        if self.invalid_index is None:
-            return previous_mask
+        if self.invalid_index is None and previous_mask is None:
+            return None
         known = self._known(_whole(indices), previous_mask)
         known = known if self.num_quantizers == 1 else ops.any(known, axis=-1)
         return known if len(known.shape) > 1 else None

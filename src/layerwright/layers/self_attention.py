@@ -25,7 +25,7 @@ NEVER = -1e30
     causal=True,
 )
 @case(
-    init={"key_dim": 4, "use_bias": True, "normalize_qk": True, "sliding_window": 3, "dropout": 0.3},
+    init={"key_dim": 4, "num_heads": 2, "use_bias": True, "normalize_qk": True, "sliding_window": 3, "dropout": 0.3},
     inputs=(None, None, 5),
     random=True,
 )
@@ -318,16 +318,15 @@ class SelfAttention(keras.layers.Layer):
     def _weights(self, query: Any, key: Any, seen: Any) -> Any:
         """Return the weights, `(batch, heads, time, time)`, each row of sum 1, or 0 where nothing is seen."""
         batch, time, heads, size = ops.shape(query)
+        wide = _at_least_float32(query)
         grouped = ops.reshape(query, (batch, time, self._kv_heads, self.num_heads // self._kv_heads, size))
-        scores = ops.cast(ops.einsum("btkgd,bskd->bkgts", grouped, key), _at_least_float32(query))
+        scores = ops.einsum("btkgd,bskd->bkgts", ops.cast(grouped, wide), ops.cast(key, wide))
         scores = ops.reshape(scores, (batch, heads, time, ops.shape(key)[1]))
         if seen is None:
             return ops.cast(ops.softmax(scores, axis=-1), query.dtype)
         seen = ops.expand_dims(seen, 1)
-        scores = ops.where(seen, scores, NEVER)
-        shares = ops.where(seen, ops.exp(scores - ops.stop_gradient(ops.max(scores, axis=-1, keepdims=True))), 0.0)
-        total = ops.sum(shares, axis=-1, keepdims=True)
-        return ops.cast(shares / ops.where(total > 0, total, 1.0), query.dtype)
+        weights = ops.softmax(ops.where(seen, scores, NEVER), axis=-1)
+        return ops.cast(ops.where(seen, weights, 0.0), query.dtype)
 
     def _mixed(self, weights: Any, value: Any) -> Any:
         """Return the weighted means of the values, `(batch, time, heads, size)`."""
@@ -340,12 +339,14 @@ class SelfAttention(keras.layers.Layer):
         return keras.random.dropout(weights, self.dropout, seed=self.seed_generator)
 
     def _delegated(self, query: Any, key: Any, value: Any, seen: Any) -> Any:
+        # None would have Keras ask torch whether flash attention can be used, which torch.compile cannot trace; without
+        # being asked, torch takes the quickest kernel that it has.
+        options = {"scale": 1.0, "flash_attention": bool(self.flash_attention)}
         if seen is None:
-            return ops.dot_product_attention(query, key, value, scale=1.0, flash_attention=self.flash_attention)
-        mask = ops.broadcast_to(
-            ops.expand_dims(seen, 1), (ops.shape(query)[0], self.num_heads, ops.shape(query)[1], ops.shape(key)[1])
-        )
-        mixed = ops.dot_product_attention(query, key, value, mask=mask, scale=1.0, flash_attention=self.flash_attention)
+            return ops.dot_product_attention(query, key, value, **options)
+        batch, time = ops.shape(query)[:2]
+        mask = ops.broadcast_to(ops.expand_dims(seen, 1), (batch, self.num_heads, time, time))
+        mixed = ops.dot_product_attention(query, key, value, mask=mask, **options)
         some = ops.expand_dims(ops.expand_dims(ops.any(seen, axis=-1), -1), -1)
         return ops.where(some, mixed, 0.0)
 
@@ -389,8 +390,10 @@ def reference(
     wq, wk, wv, wo, *biases = (np.asarray(weight, "float64") for weight in weights)
     bq, bv, bo = biases or (0, 0, 0)
     kv_heads = num_kv_heads or num_heads
-    query = (x @ wq + bq).reshape(batch, time, num_heads, -1)
-    key, value = ((each).reshape(batch, time, kv_heads, -1) for each in (x @ wk, x @ wv + bv))
+    query, key, value = (
+        each.reshape(batch, time, heads, each.shape[-1] // heads)
+        for each, heads in ((x @ wq + bq, num_heads), (x @ wk, kv_heads), (x @ wv + bv, kv_heads))
+    )
     if normalize_qk:
         query, key = (each / np.sqrt((each**2).mean(-1, keepdims=True) + 1e-6) for each in (query, key))
     outputs = np.zeros((batch, time, num_heads, value.shape[-1]))
@@ -406,7 +409,7 @@ def reference(
             scores = scale * key[b, near, group] @ query[b, t, h]
             shares = np.exp(scores - scores.max())
             outputs[b, t, h] = shares @ value[b, near, group] / shares.sum()
-    return outputs.reshape(batch, time, -1) @ wo + bo
+    return outputs.reshape(batch, time, len(wo)) @ wo + bo
 
 
 CASES = declared_cases(SelfAttention)

@@ -24,7 +24,12 @@ FIX = (
 )
 
 
-@check("LW806", "export", requires=("LW202", "LW208", "LW303", "LW801", "LW804"), exempt={"fixed_shape": True})
+@check(
+    "LW806",
+    "export",
+    requires=("LW202", "LW208", "LW303", "LW801", "LW804"),
+    exempt={"fixed_shape": True, "stateful": True},
+)
 def export(trial: Trial) -> Finding:
     """`model.export` works on a model that holds the layer, and the exported model computes what the layer does.
 
@@ -43,7 +48,7 @@ def export(trial: Trial) -> Finding:
         or torch cannot trace in functions of their own or of Keras's is reported as not probed.
 
     Exempt when:
-        The layer declares `fixed_shape`.
+        The layer declares `fixed_shape` or `stateful`.
 
     References:
         keras.io, `Model.export`; tensorflow.org/guide/saved_model.
