@@ -323,9 +323,9 @@ class SelfAttention(keras.layers.Layer):
         scores = ops.einsum("btkgd,bskd->bkgts", ops.cast(grouped, wide), ops.cast(key, wide))
         scores = ops.reshape(scores, (batch, heads, time, ops.shape(key)[1]))
         if seen is None:
-            return ops.cast(ops.softmax(scores, axis=-1), query.dtype)
+            return ops.cast(_softmax(scores), query.dtype)
         seen = ops.expand_dims(seen, 1)
-        weights = ops.softmax(ops.where(seen, scores, NEVER), axis=-1)
+        weights = _softmax(ops.where(seen, scores, NEVER))
         return ops.cast(ops.where(seen, weights, 0.0), query.dtype)
 
     def _mixed(self, weights: Any, value: Any) -> Any:
@@ -353,6 +353,12 @@ class SelfAttention(keras.layers.Layer):
     def _output(self, mixed: Any) -> Any:
         outputs = ops.matmul(mixed, ops.cast(self.output_kernel, mixed.dtype))
         return outputs + ops.cast(self.output_bias, mixed.dtype) if self.use_bias else outputs
+
+
+def _softmax(scores: Any) -> Any:
+    """Return the softmax along the last axis; unlike `ops.softmax` of an empty batch too."""
+    shares = ops.exp(scores - ops.stop_gradient(ops.max(scores, axis=-1, keepdims=True, initial=NEVER)))
+    return shares / ops.sum(shares, axis=-1, keepdims=True)
 
 
 def _fresh(initializer: Any) -> Any:
