@@ -36,9 +36,8 @@ def run() -> int:
         raise UsageError("no backend is installed; install one: pip install 'layerwright[jax]' (or another).")
     planted = _planted(mistakes)
     codes = sorted(set(planted.values()), key=lambda code: int(code[2:]))
-    _head(
-        console, f"1. Short layers with one mistake each: layerwright check {mistakes.name} --select {','.join(codes)}"
-    )
+    _head(console, f"1. Short layers with one mistake each: layerwright check {mistakes.name}")
+    console.print(f"Here only the checks that catch them: --select {','.join(codes)}\n", style="dim")
     report = _check(str(mistakes), backends, [check_by_code(code) for code in codes])
     caught = _show_mistakes(console, report, planted, backends)
     _head(console, f"2. The two layers of the classifier: layerwright check {' '.join(CLASSIFIER_LAYERS)}")
