@@ -13,7 +13,7 @@ MAY_IMPORT = {
     "core": {"core"},
     "backends": {"core", "backends"},
     "trial": {"core", "backends"},
-    "stateless": {"trial"},
+    "stateless": {"core", "trial"},
     "alternatives": set(),
     "arguments": {"core"},
     "sweep": {"core", "alternatives", "trial"},

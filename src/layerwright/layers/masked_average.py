@@ -10,6 +10,7 @@ from keras import ops
 from layerwright.core.case import InputSpec, case, declared_cases
 from layerwright.layers._arguments import check_choice
 from layerwright.layers._masks import check_mask_shape
+from layerwright.layers._precision import at_least_float32
 
 Mode = Literal["mean", "sqrt_len", "sum"]
 
@@ -106,7 +107,7 @@ class MaskedAverage(keras.layers.Layer):
     def call(self, inputs: Any, mask: Any = None) -> Any:
         """Return the average over `axis` of the steps that `mask` leaves."""
         axes = self._axes(inputs.shape)
-        x = ops.cast(inputs, "float64" if self.compute_dtype == "float64" else "float32")
+        x = ops.cast(inputs, at_least_float32(self.compute_dtype))
         if mask is None:
             total, length = ops.sum(x, axes, keepdims=True), _count(x, axes)
         else:

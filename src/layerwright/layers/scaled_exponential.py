@@ -11,6 +11,7 @@ from keras import ops
 from layerwright.core.case import case, declared_cases
 from layerwright.layers._arguments import check_choice
 from layerwright.layers._axes import broadcast_shape, checked_axes, placed_axes, sizes_along
+from layerwright.layers._precision import at_least_float32
 
 Output = Literal["linear", "log"]
 MARGIN = 1e-4
@@ -115,7 +116,7 @@ class ScaledExponential(keras.layers.Layer):
 
     def call(self, inputs: Any) -> Any:
         """Return the scaled exponential of the inputs."""
-        dtype = "float64" if self.compute_dtype == "float64" else "float32"
+        dtype = at_least_float32(self.compute_dtype)
         shape = broadcast_shape(self._axes(inputs.shape), inputs.shape, self.exponent.shape)
         exponent = ops.cast(inputs, dtype) * ops.reshape(ops.cast(self.exponent, dtype), shape)
         scale = ops.cast(self.scale if self.learned_scale is None else self.learned_scale, dtype)

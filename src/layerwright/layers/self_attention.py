@@ -10,11 +10,11 @@ from keras import ops
 from layerwright import backends
 from layerwright.core.case import InputSpec, case, declared_cases
 from layerwright.layers._arguments import check_sizes
+from layerwright.layers._attention import NEVER, fresh, root_mean_square_normalized, softmax
 from layerwright.layers._masks import check_mask_shape
+from layerwright.layers._precision import at_least_float32
 
 MASK = {"mask": InputSpec((None, None), "bool")}
-NEVER = -1e30
-"""The score of what may not be attended to: finite, so that a row of nothing else has no NaN."""
 
 
 @case(init={"key_dim": 4, "num_heads": 2}, inputs=(None, None, 5), call=MASK)
@@ -283,7 +283,7 @@ class SelfAttention(keras.layers.Layer):
         return self.add_weight(
             name=f"{name}_kernel",
             shape=(inputs, outputs),
-            initializer=_fresh(self.kernel_initializer),
+            initializer=fresh(self.kernel_initializer),
             regularizer=self.kernel_regularizer,
             constraint=self.kernel_constraint,
         )
@@ -302,7 +302,7 @@ class SelfAttention(keras.layers.Layer):
         key = ops.reshape(key, (batch, time, self._kv_heads, self.key_dim))
         value = ops.reshape(value, (batch, time, self._kv_heads, self._value_size))
         if self.normalize_qk:
-            query, key = _normalized(query), _normalized(key)
+            query, key = root_mean_square_normalized(query), root_mean_square_normalized(key)
         scale = self.key_dim**-0.5 if self.scale is None else self.scale
         return query * ops.cast(scale, x.dtype), key, value
 
@@ -318,14 +318,14 @@ class SelfAttention(keras.layers.Layer):
     def _weights(self, query: Any, key: Any, seen: Any) -> Any:
         """Return the weights, `(batch, heads, time, time)`, each row of sum 1, or 0 where nothing is seen."""
         batch, time, heads, size = ops.shape(query)
-        wide = _at_least_float32(query)
+        wide = at_least_float32(self.compute_dtype)
         grouped = ops.reshape(query, (batch, time, self._kv_heads, self.num_heads // self._kv_heads, size))
         scores = ops.einsum("btkgd,bskd->bkgts", ops.cast(grouped, wide), ops.cast(key, wide))
         scores = ops.reshape(scores, (batch, heads, time, ops.shape(key)[1]))
         if seen is None:
-            return ops.cast(_softmax(scores), query.dtype)
+            return ops.cast(softmax(scores), query.dtype)
         seen = ops.expand_dims(seen, 1)
-        weights = _softmax(ops.where(seen, scores, NEVER))
+        weights = softmax(ops.where(seen, scores, NEVER))
         return ops.cast(ops.where(seen, weights, 0.0), query.dtype)
 
     def _mixed(self, weights: Any, value: Any) -> Any:
@@ -353,27 +353,6 @@ class SelfAttention(keras.layers.Layer):
     def _output(self, mixed: Any) -> Any:
         outputs = ops.matmul(mixed, ops.cast(self.output_kernel, mixed.dtype))
         return outputs + ops.cast(self.output_bias, mixed.dtype) if self.use_bias else outputs
-
-
-def _softmax(scores: Any) -> Any:
-    """Return the softmax along the last axis; unlike `ops.softmax` of an empty batch too."""
-    shares = ops.exp(scores - ops.stop_gradient(ops.max(scores, axis=-1, keepdims=True, initial=NEVER)))
-    return shares / ops.sum(shares, axis=-1, keepdims=True)
-
-
-def _fresh(initializer: Any) -> Any:
-    """Return a copy that draws anew: the same one would draw equal kernels where shapes are equal."""
-    return initializer.clone() if isinstance(initializer, keras.initializers.Initializer) else initializer
-
-
-def _at_least_float32(x: Any) -> str:
-    return "float64" if keras.backend.standardize_dtype(x.dtype) == "float64" else "float32"
-
-
-def _normalized(x: Any) -> Any:
-    """Return x divided by its root mean square along the last axis."""
-    wide = ops.cast(x, _at_least_float32(x))
-    return ops.cast(wide * ops.rsqrt(ops.mean(ops.square(wide), axis=-1, keepdims=True) + 1e-6), x.dtype)
 
 
 def reference(

@@ -9,6 +9,7 @@ from keras import ops
 
 from layerwright.core.case import case, declared_cases
 from layerwright.layers._arguments import check_sizes
+from layerwright.layers._precision import at_least_float32
 
 
 @case(init={"units": 4, "w0": 2.0}, inputs=(None, 5))
@@ -137,7 +138,7 @@ class SineDense(keras.layers.Layer):
 
     def call(self, inputs: Any) -> Any:
         """Return the sines of the combinations of the inputs."""
-        dtype = "float64" if self.compute_dtype == "float64" else "float32"
+        dtype = at_least_float32(self.compute_dtype)
         phase = ops.matmul(ops.cast(inputs, dtype), ops.cast(self.kernel, dtype))
         if self.bias is not None:
             phase = phase + ops.cast(self.bias, dtype)
