@@ -77,7 +77,8 @@ class _FixedSizes(logging.Handler):
 
     def __exit__(self, *_: object) -> None:
         logger = logging.getLogger(TORCH_GUARDS)
-        logger.level, logger.propagate, logger.handlers = self.before
+        level, logger.propagate, logger.handlers = self.before
+        logger.setLevel(level)  # which also forgets what it holds enabled
 
 
 def _stack() -> list[FrameType]:
