@@ -1,5 +1,6 @@
 """The reference layers against the whole catalogue: nothing failed, warned, expected or not probed."""
 
+import doctest
 import importlib
 import pkgutil
 
@@ -33,3 +34,10 @@ def test_every_layer_has_cases_and_a_reference():
     for module in MODULES:
         assert module.CASES
         assert callable(module.reference)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
+def test_the_example_in_the_docstring_runs(module):
+    result = doctest.testmod(module)
+    assert result.attempted
+    assert not result.failed
