@@ -1,4 +1,7 @@
-"""Twenty ordinary layers as a good author writes them: nothing may be said against any of them."""
+"""Twenty ordinary layers as a good author writes them: nothing may be said against any of them.
+
+One file, long as it is: it stands for the file of layers that somebody has, and is checked as one.
+"""
 
 import keras
 from keras import ops

@@ -19,8 +19,8 @@ SIDE_EFFECTS = re.compile(
 )
 """Names that suggest files, downloads or output: such arguments are left alone."""
 
-NEVER_VARIED = re.compile(r"use_cudnn|flash_attention|implementation|weights|codebook")
-"""Names of arguments that choose how to compute the same, or hold first values of weights, which files keep."""
+HOW_TO_COMPUTE = re.compile(r"use_cudnn|flash_attention|implementation")
+"""Names of arguments that choose how to compute the same: whether a config loses them does not show in outputs."""
 
 TEXT_BY_NAME = {
     "activation": ("tanh", "relu"),
@@ -104,15 +104,8 @@ def arguments_of(cls: type, given: Mapping[str, Any], config: Mapping[str, Any])
         parameters = list(inspect.signature(constructor).parameters.values())[1:]
         document = f"{inspect.getdoc(owner) or ''}\n{inspect.getdoc(constructor) or ''}"
         for parameter in parameters:
-            if (
-                parameter.name in seen
-                or NEVER_VARIED.fullmatch(parameter.name)
-                or parameter.kind
-                not in (
-                    parameter.POSITIONAL_OR_KEYWORD,
-                    parameter.KEYWORD_ONLY,
-                )
-            ):
+            named = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+            if not named or parameter.name in seen or HOW_TO_COMPUTE.fullmatch(parameter.name):
                 continue
             seen.add(parameter.name)
             default = None if parameter.default is parameter.empty else parameter.default

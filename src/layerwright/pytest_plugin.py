@@ -121,6 +121,7 @@ def _report(finding: Finding) -> Any:
     if finding.outcome is Outcome.XFAILED:
         pytest.xfail(finding.message)
     if finding.outcome in SKIPS:
+        # A check that does not apply to the layer, or could not probe it, is no pass: pytest says why.
         pytest.skip(f"{finding.outcome}: {finding.message}")
     if finding.outcome is Outcome.WARNED:
         warnings.warn(CheckWarning(words), stacklevel=2)

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from keras import ops
+
 
 def check_mask_shape(layer: str, mask: Any, inputs: Any, covers: Sequence[int], time_axis: int = 1) -> None:
     """Refuse a mask whose sizes are not those of the inputs. Sizes that are not known yet are not compared.
@@ -28,3 +30,16 @@ def check_mask_shape(layer: str, mask: Any, inputs: Any, covers: Sequence[int], 
             words = {0: f"{wanted} samples", time_axis: f"{wanted} time steps"}
             have = words.get(axis, f"size {wanted} on axis {axis}")
             raise ValueError(f"{layer}: mask has shape {tuple(mask.shape)} but inputs have {have}; {advice}")
+
+
+def laid_over(layer: str, mask: Any, inputs: Any) -> Any:
+    """Return a mask of the inputs' leading axes as booleans, with an axis for each of the inputs'.
+
+    Raises:
+        ValueError: As `check_mask_shape`.
+    """
+    mask = ops.convert_to_tensor(mask)
+    check_mask_shape(layer, mask, inputs, covers=range(min(len(mask.shape), len(inputs.shape))))
+    for _ in range(len(inputs.shape) - len(mask.shape)):
+        mask = ops.expand_dims(mask, -1)
+    return ops.cast(mask, "bool")

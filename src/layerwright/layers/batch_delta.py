@@ -9,7 +9,7 @@ from keras import ops
 
 from layerwright.core.case import InputSpec, case, declared_cases
 from layerwright.layers._arguments import check_choice, check_sizes
-from layerwright.layers._masks import check_mask_shape
+from layerwright.layers._masks import laid_over
 
 First = Literal["zeros", "input"]
 
@@ -95,7 +95,9 @@ class BatchDelta(keras.layers.Layer):
 
     def call(self, inputs: Any, mask: Any = None, training: bool | None = None) -> Any:
         """Return the inputs less the batch before."""
-        x = self._masked(ops.cast(inputs, self.compute_dtype), mask)
+        x = ops.cast(inputs, self.compute_dtype)
+        if mask is not None:
+            x = ops.where(laid_over("BatchDelta", mask, x), x, 0.0)
         rows = ops.shape(x)[0]
         if self.reduce is None and isinstance(rows, int) and rows > self.previous.shape[0]:
             raise ValueError(
@@ -125,15 +127,6 @@ class BatchDelta(keras.layers.Layer):
         return self.add_weight(
             name=name, shape=shape, initializer="zeros", dtype=dtype, trainable=False, autocast=False
         )
-
-    def _masked(self, x: Any, mask: Any) -> Any:
-        if mask is None:
-            return x
-        mask = ops.convert_to_tensor(mask)
-        check_mask_shape("BatchDelta", mask, x, covers=range(min(len(mask.shape), len(x.shape))))
-        for _ in range(len(x.shape) - len(mask.shape)):
-            mask = ops.expand_dims(mask, -1)
-        return ops.where(ops.cast(mask, "bool"), x, 0.0)
 
     def _remember(self, x: Any, rows: Any) -> None:
         x = ops.cast(ops.stop_gradient(x), self.previous.dtype)

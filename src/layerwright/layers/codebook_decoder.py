@@ -10,6 +10,7 @@ from keras import ops
 from layerwright import backends
 from layerwright.core.case import InputSpec, case, declared_cases
 from layerwright.layers._arguments import check_choice, check_sizes, is_whole
+from layerwright.layers._masks import laid_over
 
 Combine = Literal["sum", "concat"]
 OutOfRange = Literal["error", "clip", "zero"]
@@ -174,10 +175,7 @@ class CodebookDecoder(keras.layers.Layer):
         known = ops.ones_like(indices, "bool") if self.invalid_index is None else indices != self.invalid_index
         if mask is None:
             return known
-        mask = ops.cast(mask, "bool")
-        for _ in range(len(indices.shape) - len(mask.shape)):
-            mask = ops.expand_dims(mask, -1)
-        return ops.logical_and(known, mask)
+        return ops.logical_and(known, laid_over("CodebookDecoder", mask, indices))
 
     def _refuse(self, indices: Any, wrong: Any) -> None:
         """Raise for an index that is out of range, where values can be looked at."""

@@ -10,7 +10,7 @@ from keras import ops
 from layerwright.core.case import InputSpec, case, declared_cases
 from layerwright.layers._arguments import check_choice
 from layerwright.layers._axes import broadcast_shape, checked_axes, placed_axes, sizes_along
-from layerwright.layers._masks import check_mask_shape
+from layerwright.layers._masks import laid_over
 
 Reduce = Literal["sum", "mean"]
 
@@ -117,7 +117,7 @@ class FeatureScale(keras.layers.Layer):
         whole = self.compute_dtype == "float64" or self.reduce is None
         x = ops.cast(inputs, self.compute_dtype if whole else "float32")
         if mask is not None:
-            mask = self._laid_over(inputs, ops.convert_to_tensor(mask))
+            mask = laid_over("FeatureScale", mask, inputs)
             x = ops.where(mask, x, 0.0)
         scaled = x * self._along(axes, self.scale, x)
         if self.reduce is None:
@@ -164,13 +164,6 @@ class FeatureScale(keras.layers.Layer):
     def _along(self, axes: Sequence[int], weight: Any, x: Any) -> Any:
         """Return a weight as it meets x, in its dtype."""
         return ops.reshape(ops.cast(weight, x.dtype), broadcast_shape(axes, x.shape, weight.shape))
-
-    def _laid_over(self, inputs: Any, mask: Any) -> Any:
-        """Return the mask as booleans, with an axis for each of the inputs'."""
-        check_mask_shape("FeatureScale", mask, inputs, covers=range(min(len(mask.shape), len(inputs.shape))))
-        for _ in range(len(inputs.shape) - len(mask.shape)):
-            mask = ops.expand_dims(mask, -1)
-        return ops.cast(mask, "bool")
 
     def _terms(self, axes: Sequence[int], mask: Any, x: Any) -> Any:
         """Return how many terms each mean has: those that the mask leaves, at least one."""

@@ -73,7 +73,7 @@ def _advice(error: BaseException) -> str:
         return "Create variables and sublayers in __init__ or build(input_shape), not in call."
     if "super().__init__" in said:
         return "Call super().__init__(**kwargs) first in __init__."
-    if isinstance(error, NotImplementedError):
+    if isinstance(error, NotImplementedError):  # what keras.layers.Layer.call raises
         return "Define `call(self, inputs)` on the layer."
     if isinstance(error, TypeError) and "missing a required argument" in said:
         return "Give the case the further call arguments: call={name: InputSpec(…)}."

@@ -33,8 +33,9 @@ def config_is_lossless(trial: Trial) -> Iterator[Finding]:
         value is known, none is accepted, or none shows an effect are listed as not probed.
 
     Exempt when:
-        `name`, `dtype` and `trainable` are LW109's. Arguments that only a base class names are left out where they
-        cannot be varied.
+        `name`, `dtype` and `trainable` are LW109's. Arguments that choose how to compute the same (`use_cudnn`,
+        `flash_attention`, `implementation`) are left out, as their loss shows in nothing computed; so are arguments
+        that only a base class names, where they cannot be varied.
 
     References:
         keras.io, Layer API, get_config; keras.io, "Save, serialize, and export models".
