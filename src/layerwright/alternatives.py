@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 BASE_ARGUMENTS = frozenset({"name", "dtype", "trainable", "autocast"})
 """What every Keras layer's constructor takes: LW109 looks at them."""
 
@@ -145,6 +147,8 @@ def _candidates(name: str, value: Any, document: str) -> Iterator[Any]:
         yield from _numbers(value)
     elif isinstance(value, (list, tuple)):
         yield from _sequences(name, value)
+    elif isinstance(value, np.ndarray):
+        yield value / 2 if value.dtype.kind == "f" else value[::-1].copy()
     elif isinstance(value, str):
         listed = _documented(name, document)
         yield from listed if value in listed else ()
@@ -221,4 +225,4 @@ def _documented(name: str, document: str) -> list[str]:
 
 
 def _same(first: Any, second: Any) -> bool:
-    return type(first) is type(second) and bool(first == second)
+    return type(first) is type(second) and bool(np.all(first == second))

@@ -37,6 +37,11 @@ def stepwise() -> AbstractContextManager[Any]:
     return context
 
 
+def eagerly() -> AbstractContextManager[Any]:
+    context: AbstractContextManager[Any] = jax.ensure_compile_time_eval()
+    return context
+
+
 def gradient(function: Callable[..., Any], arguments: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(jax.grad(function, argnums=tuple(range(len(arguments))))(*map(jnp.asarray, arguments)))
 

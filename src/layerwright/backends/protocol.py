@@ -27,6 +27,9 @@ class Backend(Protocol):
     def stepwise(self) -> AbstractContextManager[Any]:
         """Return a context in which a loop runs step by step where eagerly it would be compiled at every call."""
 
+    def eagerly(self) -> AbstractContextManager[Any]:
+        """Return a context in which operations on known values run at once, even while something is being traced."""
+
     def gradient(self, function: Callable[..., Any], arguments: Sequence[Any]) -> tuple[Any, ...]:
         """Return the gradient of a scalar `function` by each of its tensor `arguments`; None where there is none."""
 

@@ -33,6 +33,11 @@ def stepwise() -> AbstractContextManager[Any]:
     return contextlib.nullcontext()
 
 
+def eagerly() -> AbstractContextManager[Any]:
+    context: AbstractContextManager[Any] = tf.init_scope()
+    return context
+
+
 def gradient(function: Callable[..., Any], arguments: Sequence[Any]) -> tuple[Any, ...]:
     tensors = [tf.convert_to_tensor(argument) for argument in arguments]
     with tf.GradientTape() as tape:

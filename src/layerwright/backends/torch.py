@@ -10,7 +10,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import keras
 import torch
+from torch.utils._python_dispatch import _disable_current_modes
 
 NAME = "torch"
 HOST_CALLS: tuple[str, ...] = ()  # torch.export has none: what it cannot trace it refuses
@@ -41,6 +43,13 @@ def inference() -> AbstractContextManager[Any]:
 
 def stepwise() -> AbstractContextManager[Any]:
     return contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def eagerly() -> Iterator[None]:
+    device = keras.device("gpu" if torch.cuda.is_available() else "cpu")
+    with _disable_current_modes(), torch._C.DisableTorchFunction(), device:
+        yield
 
 
 def gradient(function: Callable[..., Any], arguments: Sequence[Any]) -> tuple[Any, ...]:

@@ -149,7 +149,8 @@ class Case:
             call hold float64 arrays in the case's structure and `weights` maps the path of each variable, without
             the layer's own name, to a float64 array. Returns the outputs in the layer's structure.
         variants: Further values of constructor arguments, such as `{"padding": ["same", "causal"]}`. So many cases
-            more are checked that every two values of different arguments meet once, at most twelve.
+            more are checked that every two values of different arguments meet once, at most twelve. Where convention
+            knows no other value for an argument, LW702 tries these.
 
     Example:
         >>> import layerwright as lw

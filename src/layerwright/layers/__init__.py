@@ -9,6 +9,7 @@ Each name in brackets is the same class under the name that articles on custom K
 * `FeatureScale` (`WeightedSum`): one learned factor for each feature, and perhaps the sum of what it weighs.
 * `Linear` (`CustomLinear`): a matrix product and nothing else, unless asked. `CustomInitLayer` has other defaults.
 * `MaskedAverage`: the average over time of what a mask leaves.
+* `SampleMap`: one function of a sample, applied to each. `BatchAwareSquare` is that of `ops.square`.
 * `ScaledExponential`: an exponential with learned rates that neither overflows nor loses its gradient.
 * `SelfAttention` (`CustomAttention`): every step weighs the others, with masks that hold, whole or step by step.
 * `SineDense` (`CustomNonLinear`): the dense layer with a sine that implicit neural representations are made of.
@@ -22,6 +23,8 @@ from layerwright.layers.feature_scale import FeatureScale as FeatureScale
 from layerwright.layers.linear import CustomInitLayer as CustomInitLayer
 from layerwright.layers.linear import Linear as Linear
 from layerwright.layers.masked_average import MaskedAverage as MaskedAverage
+from layerwright.layers.sample_map import BatchAwareSquare as BatchAwareSquare
+from layerwright.layers.sample_map import SampleMap as SampleMap
 from layerwright.layers.scaled_exponential import ScaledExponential as ScaledExponential
 from layerwright.layers.self_attention import SelfAttention as SelfAttention
 from layerwright.layers.sine_dense import SineDense as SineDense

@@ -1,9 +1,11 @@
 """Whether a config keeps the constructor's arguments: verdicts on variants of the case's layer."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
+
+import numpy as np
 
 from layerwright.alternatives import SIDE_EFFECTS, Argument
 from layerwright.checks.saving._config import Config, brief, canonical, changes, config_of, copied, file_config, revive
@@ -18,9 +20,9 @@ MOST_ALONE = 3
 
 @dataclass(frozen=True)
 class Verdict:
-    """What varying one argument showed: the config keeps it, loses it, or the argument could not be varied."""
+    """What varying one argument showed: config or weights keep it, it is lost, or it could not be varied."""
 
-    outcome: Literal["kept", "lost", "unvaried"]
+    outcome: Literal["kept", "kept by a weight", "lost", "unvaried"]
     words: str
     value: Any = None
 
@@ -51,13 +53,20 @@ class Basis:
         return difference(self.seen, observe(self.trial, self.variant({})))
 
 
-def judge(basis: Basis, argument: Argument) -> Verdict:
-    """Give an argument other values until one shows whether the config keeps it."""
-    if not argument.others:
+def judge(basis: Basis, argument: Argument, listed: Sequence[Any] = ()) -> Verdict:
+    """Give an argument other values until one shows whether the config keeps it.
+
+    Args:
+        basis: The case's own layer.
+        argument: The argument.
+        listed: Values that the case lists for it, for where convention knows none.
+    """
+    others = argument.others or listed
+    if not others:
         left_alone = "its name suggests files or output" if SIDE_EFFECTS.fullmatch(argument.name) else ""
         return Verdict("unvaried", left_alone or "no other value known")
     accepted = False
-    for value in argument.others:
+    for value in others:
         try:
             varied = basis.variant({argument.name: value})
             config = copied(config_of(varied))
@@ -73,9 +82,18 @@ def judge(basis: Basis, argument: Argument) -> Verdict:
         if basis.wanders:
             return Verdict("unvaried", f"two constructions from one seed already differ in {basis.wanders}")
         moved = difference(basis.seen, seen)
+        if moved and isinstance(value, np.ndarray) and _kept_by_weights(basis, value, argument.name):
+            return Verdict("kept by a weight", f"{argument.name}, which a weight keeps")
         if moved:
             return Verdict("lost", f"{words} instead of {brief(argument.value)} changes {moved}, but not the config")
     return Verdict("unvaried", "no effect seen" if accepted else "no other value was accepted")
+
+
+def _kept_by_weights(basis: Basis, value: Any, name: str) -> bool:
+    """Whether the layer without an array computes as the one with it, once it has that one's weights."""
+    varied, plain = (build(basis.trial, basis.variant(changed)) for changed in ({name: value}, {}))
+    copy_weights(varied, plain)
+    return not difference(observe(basis.trial, varied), observe(basis.trial, plain))
 
 
 def rebuilt_otherwise(basis: Basis, values: Mapping[str, Any]) -> Iterator[str]:

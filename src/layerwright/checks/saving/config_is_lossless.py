@@ -29,8 +29,10 @@ def config_is_lossless(trial: Trial) -> Iterator[Finding]:
         and the docstring: a flag flipped, a size one larger, "tanh" for an activation. Where the config of the layer
         constructed so is the old one, the two layers are called and compared, from the same seeds, bit by bit. Where
         it changed, from_config() must make the same config of it; at the end all such values are given at once, and
-        the layer rebuilt from that config must compute the same with the same weights. Arguments for which no other
-        value is known, none is accepted, or none shows an effect are listed as not probed.
+        the layer rebuilt from that config must compute the same with the same weights. An array may be kept by a
+        weight instead of the config: it is, if the layer without it does the same once it has those weights.
+        Arguments for which no other value is known, and the case's `variants` list none, or none is accepted, or none
+        shows an effect are listed as not probed.
 
     Exempt when:
         `name`, `dtype` and `trainable` are LW109's. Arguments that choose how to compute the same (`use_cudnn`,
@@ -46,9 +48,12 @@ def config_is_lossless(trial: Trial) -> Iterator[Finding]:
         yield not_probed(f"before the layer is built, {error}")
         return
     given = trial.case.init if isinstance(trial.case.layer, type) else {}
-    arguments = arguments_of(type(basis.layer), given, basis.config)
-    verdicts = {argument: judge(basis, argument) for argument in arguments}
+    verdicts = {
+        argument: judge(basis, argument, trial.case.variants.get(argument.name, ()))
+        for argument in arguments_of(type(basis.layer), given, basis.config)
+    }
     kept = {argument.name: verdict for argument, verdict in verdicts.items() if verdict.outcome == "kept"}
+    weights = [verdict.words for verdict in verdicts.values() if verdict.outcome == "kept by a weight"]
     lost = [verdict.words for verdict in verdicts.values() if verdict.outcome == "lost"]
     lost += rebuilt_otherwise(basis, {name: verdict.value for name, verdict in kept.items()}) if kept else ()
     unvaried = [
@@ -58,8 +63,8 @@ def config_is_lossless(trial: Trial) -> Iterator[Finding]:
     ]
     if lost:
         yield failed("; ".join(lost), "Return the argument from get_config() as the constructor takes it.")
-    elif kept:
-        yield passed(f"varied: {', '.join(verdict.words for verdict in kept.values())}")
+    elif kept or weights:
+        yield passed(f"varied: {', '.join([*(verdict.words for verdict in kept.values()), *weights])}")
     elif not unvaried:
         yield passed("the constructor has no arguments of its own to lose")
     if unvaried:
