@@ -3,6 +3,7 @@
 import os
 import platform
 import shutil
+from importlib import metadata
 from pathlib import Path
 
 MOST_CACHED_BYTES = 500_000_000
@@ -21,9 +22,26 @@ PROVING = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
 """What is compiled to prove a layer runs once or twice: XLA's optimisations would take longer than they save."""
 
 
+QUICK_COMPILATION = {"XLA_FLAGS": "--xla_cpu_use_fusion_emitters=false"}
+"""Takes a third off the cost of a layer on JAX. XLA ends the process on a flag that it does not know."""
+
+KNOW_THE_FLAG = {"jaxlib": ((0, 6), (0, 10)), "tensorflow": ((2, 20), (2, 21)), "tensorflow-cpu": ((2, 20), (2, 21))}
+"""The versions that were tried, first and last, of the packages that read XLA_FLAGS."""
+
+
 def proving_environment(backend: str) -> dict[str, str]:
     """Return the environment of a process on `backend` that proves layers; what the user set stays."""
-    return {**PROVING, **quiet_environment(backend)}
+    quick = QUICK_COMPILATION if backend == "jax" and all(map(_knows_the_flag, KNOW_THE_FLAG)) else {}
+    return {**PROVING, **quick, **quiet_environment(backend)}
+
+
+def _knows_the_flag(package: str) -> bool:
+    try:
+        major, minor, *_ = metadata.version(package).split(".")
+    except metadata.PackageNotFoundError:
+        return True
+    first, last = KNOW_THE_FLAG[package]
+    return first <= (int(major), int(minor)) <= last
 
 
 def quiet_environment(backend: str) -> dict[str, str]:

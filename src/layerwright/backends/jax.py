@@ -16,6 +16,9 @@ NAME = "jax"
 HOST_CALLS = ("pure_callback", "io_callback")
 
 
+_trace_state = getattr(jax.extend.core, "get_opaque_trace_state", None) or jax.core.get_opaque_trace_state  # before 0.7
+
+
 def preload() -> None:
     """Do nothing: all that is needed is imported above."""
 
@@ -35,6 +38,10 @@ def inference() -> AbstractContextManager[Any]:
 def stepwise() -> AbstractContextManager[Any]:
     context: AbstractContextManager[Any] = jax.disable_jit()
     return context
+
+
+def trace_state() -> Any:
+    return _trace_state()
 
 
 def eagerly() -> AbstractContextManager[Any]:

@@ -13,7 +13,7 @@ class Backend(Protocol):
     """What a program's text calls a step that goes back to Python while the program runs."""
 
     def preload(self) -> None:
-        """Import what the functions below import when they are first called, computing nothing."""
+        """Make ready a process that only proves layers: import what is imported late, computing nothing."""
 
     def is_native(self, value: Any) -> bool:
         """Whether `value` is a tensor of this backend."""
@@ -26,6 +26,9 @@ class Backend(Protocol):
 
     def stepwise(self) -> AbstractContextManager[Any]:
         """Return a context in which a loop runs step by step where eagerly it would be compiled at every call."""
+
+    def trace_state(self) -> Any:
+        """Return what tells one trace from another, one within it too: tensors of the inner do not outlive it."""
 
     def eagerly(self) -> AbstractContextManager[Any]:
         """Return a context in which operations on known values run at once, even while something is being traced."""

@@ -8,13 +8,40 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.python.framework import random_seed
 
 NAME = "tensorflow"
 HOST_CALLS = ("PyFunc", "EagerPyFunc", "PyFuncStateless")
 
 
 def preload() -> None:
-    pass  # TensorFlow is imported whole
+    """Make seeding cheap, TensorFlow being imported whole.
+
+    `tf.random.set_seed` throws away every kernel that TensorFlow has made, and layers are seeded hundreds of times. So it
+    waits until TensorFlow's own generators are used, which `keras.random` does not do; from then on it is as it was.
+    """
+    ask, seed = random_seed.get_seed, tf.random.set_seed
+    used = False
+    waiting: list[int] = []
+
+    def get_seed(op_seed: Any) -> Any:
+        nonlocal used
+        used = True
+        while waiting:
+            value = waiting.pop()
+            seed(value)  # of the graph that is being made, if one is
+            with tf.init_scope():
+                seed(value)
+        return ask(op_seed)
+
+    def set_seed(value: int) -> None:
+        if used:
+            seed(value)
+        else:
+            waiting[:] = [value]
+
+    random_seed.get_seed = get_seed
+    tf.random.set_seed = set_seed
 
 
 def is_native(value: Any) -> bool:
@@ -31,6 +58,10 @@ def inference() -> AbstractContextManager[Any]:
 
 def stepwise() -> AbstractContextManager[Any]:
     return contextlib.nullcontext()
+
+
+def trace_state() -> Any:
+    return id(tf.compat.v1.get_default_graph())
 
 
 def eagerly() -> AbstractContextManager[Any]:

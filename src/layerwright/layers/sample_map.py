@@ -1,9 +1,8 @@
 """`SampleMap`: one function of a sample, applied to each sample of a batch."""
 
-import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Literal, NamedTuple, cast, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import keras
 import numpy as np
@@ -12,6 +11,7 @@ from keras import ops, tree
 from layerwright import backends
 from layerwright.core.case import InputSpec, case, declared_cases
 from layerwright.layers._arguments import check_choice, check_sizes
+from layerwright.layers._functions import function_config, resolve_function, takes
 from layerwright.layers._sample_functions import centered, masked_total
 from layerwright.layers._sample_modes import (
     Samples,
@@ -111,15 +111,19 @@ class SampleMap(keras.layers.Layer):
         check_choice("SampleMap", "mode", mode, get_args(Mode))
         if chunk_size is not None:
             check_sizes("SampleMap", chunk_size=chunk_size)
-        self.function = _function(function)
+        self.function = resolve_function("SampleMap", "function", function)
+        if isinstance(self.function, keras.layers.Layer):
+            raise ValueError(
+                f"SampleMap: {self.function.name} is a layer and takes batches as it is; wrap it in a function of one "
+                "sample if that is not what you want."
+            )
         self.mode = mode
         self.chunk_size = chunk_size
         self.output_spec = output_spec
         self.seed = seed
-        names = inspect.signature(self.function).parameters
-        self.supports_masking = "mask" in names
-        self.takes_training = "training" in names
-        self.seed_generator: Any = keras.random.SeedGenerator(seed) if "seed" in names else None
+        self.supports_masking = takes(self.function, "mask")
+        self.takes_training = takes(self.function, "training")
+        self.seed_generator: Any = keras.random.SeedGenerator(seed) if takes(self.function, "seed") else None
         self._plans: dict[str, dict[bool, Plan]] = {}
 
     def call(self, inputs: Any, mask: Any = None, training: bool | None = None) -> Any:
@@ -149,11 +153,9 @@ class SampleMap(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, functions of `keras.ops` by their names."""
-        name = getattr(self.function, "__name__", "")
-        known = getattr(ops, name, None) is self.function
         return {
             **super().get_config(),
-            "function": name if known else keras.saving.serialize_keras_object(self.function),
+            "function": function_config(self.function),
             "mode": self.mode,
             "chunk_size": self.chunk_size,
             "output_spec": keras.saving.serialize_keras_object(self.output_spec),
@@ -278,20 +280,6 @@ class BatchAwareSquare(SampleMap):
 def reference(function: Callable[[Any], Any], inputs: Any) -> Any:
     """The same in float64 NumPy, of a NumPy function."""
     return np.stack([function(sample) for sample in np.asarray(inputs, "float64")])
-
-
-def _function(given: Any) -> Callable[..., Any]:
-    function = getattr(ops, given, None) if isinstance(given, str) else given
-    if not callable(function):
-        raise ValueError(
-            f"SampleMap: function must be callable, or the name of a function of keras.ops (got {given!r})."
-        )
-    if isinstance(function, keras.layers.Layer):
-        raise ValueError(
-            f"SampleMap: {function.name} is a layer and takes batches as it is; wrap it in a function of one sample if "
-            "that is not what you want."
-        )
-    return cast("Callable[..., Any]", function)
 
 
 def _fits(seen: list[Any], wanted: list[Any]) -> bool:

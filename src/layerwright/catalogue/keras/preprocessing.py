@@ -96,8 +96,8 @@ def _random_geometry_rows() -> list[Row]:
 
 def _random_colour_rows() -> list[Row]:
     return [
-        row("AugMix", BYTES, traits=RANDOM),
-        row("RandAugment", BYTES, traits=RANDOM),
+        row("AugMix", BYTES, num_chains=2, chain_depth=1, traits=RANDOM),
+        row("RandAugment", BYTES, num_ops=1, traits=RANDOM),
         row("RandomBrightness", IMAGE, factor=0.2, traits=RANDOM, **UNIT),
         row("RandomColorDegeneration", IMAGE, factor=0.5, traits=RANDOM, **UNIT),
         row("RandomColorJitter", IMAGE, brightness_factor=0.2, hue_factor=0.1, traits=RANDOM, **UNIT),
