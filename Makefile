@@ -33,11 +33,12 @@ format: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/checker.py
+	$(BIN)/python benchmarks/layers.py
 
 clean:
 	rm -rf $(VENV) build dist
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,demo]' tensorflow-cpu jax torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,examples]' tensorflow-cpu jax torch
 	touch $(INSTALLED)

@@ -1,7 +1,7 @@
 """What is timed by `layers.py`: for each layer ours, the naive way, Keras's own where there is one, and native code.
 
-A contestant is a layer with call arguments, or a function of raw weights and inputs. All of a row compute the same, from
-the same weights, but for the naive ways that are known not to.
+A contestant is a layer with call arguments, or a function of raw weights and inputs. All of a row compute the same,
+from the same weights; Keras's attention has weights of its own.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -25,12 +25,21 @@ CODES = 1024
 
 @dataclass(frozen=True)
 class Contestant:
-    """One way to compute a row: a layer, or a function `f(weights, inputs, **call)` with its weights."""
+    """One way to compute a row: a layer, or a function `f(weights, inputs, **call)` with its weights.
+
+    Attributes:
+        layer: The layer.
+        function: The function.
+        weights: Its weights.
+        call: Further call arguments.
+        comparable: Whether it has ours' weights, so that outputs must be equal.
+    """
 
     layer: Any = None
     function: Callable[..., Any] | None = None
     weights: Sequence[Array] = ()
     call: Mapping[str, Array] = field(default_factory=dict)
+    comparable: bool = True
 
 
 @dataclass(frozen=True)
@@ -174,7 +183,9 @@ def _self_attention(shape: Shape) -> Row:
         x,
         {
             "ours": Contestant(layer),
-            "keras": Contestant(_Attending(keras.layers.MultiHeadAttention(heads, size, use_bias=False))),
+            "keras": Contestant(
+                _Attending(keras.layers.MultiHeadAttention(heads, size, use_bias=False)), comparable=False
+            ),
             "native": Contestant(function=naive, weights=kernels),
             "native, fused": Contestant(function=fused, weights=kernels),
         },

@@ -105,3 +105,66 @@ def test_random_state_moves_when_the_global_generator_is_used():
         tf.random.set_seed(1)
         tf.random.uniform((1,))
         assert backend.random_state() != before
+
+
+def test_eagerly_computes_while_something_is_traced():
+    seen = []
+
+    def traced(x):
+        with backend.eagerly():
+            seen.append(float(ops.convert_to_numpy(ops.sum(ops.ones((3,)) * 2))))
+        return x * seen[-1]
+
+    x = ops.ones((2,))
+    np.testing.assert_allclose(ops.convert_to_numpy(backend.jit(traced)(x)), 6.0)
+    assert set(seen) == {6.0}
+
+
+def test_trace_state_tells_a_loop_from_what_is_around_it():
+    states = []
+
+    def body(x):
+        states.append(backend.trace_state())
+        return x * 2
+
+    outside = backend.trace_state()
+    assert outside == backend.trace_state()
+    if backend.NAME == "torch":  # whose loops are Python's
+        assert outside is None
+        return
+    backend.jit(lambda x: ops.map(body, x))(ops.ones((3, 2)))
+    assert states[-1] != outside
+
+
+def test_seeding_waits_until_tensorflow_draws(monkeypatch):
+    if backend.NAME != "tensorflow":
+        pytest.skip("only TensorFlow's seeding is costly")
+    import tensorflow as tf
+    from tensorflow.python.framework import random_seed
+
+    monkeypatch.setattr(random_seed, "get_seed", random_seed.get_seed)  # to be restored at the end
+    monkeypatch.setattr(tf.random, "set_seed", tf.random.set_seed)
+    keras.utils.set_random_seed(7)
+    eager, compiled = tf.random.uniform((3,)).numpy(), tf.function(lambda: tf.random.uniform((3,)))().numpy()
+
+    backend.preload()
+    for _ in range(2):
+        keras.utils.set_random_seed(7)
+        np.testing.assert_array_equal(tf.random.uniform((3,)).numpy(), eager)
+        np.testing.assert_array_equal(tf.function(lambda: tf.random.uniform((3,)))().numpy(), compiled)
+
+
+def test_the_first_draw_may_be_in_a_graph(monkeypatch):
+    if backend.NAME != "tensorflow":
+        pytest.skip("only TensorFlow's seeding is costly")
+    import tensorflow as tf
+    from tensorflow.python.framework import random_seed
+
+    monkeypatch.setattr(random_seed, "get_seed", random_seed.get_seed)
+    monkeypatch.setattr(tf.random, "set_seed", tf.random.set_seed)
+    backend.preload()
+    drawn = []
+    for _ in range(2):
+        keras.utils.set_random_seed(7)
+        drawn.append(tf.function(lambda: tf.random.uniform((3,)))().numpy())
+    np.testing.assert_array_equal(*drawn)

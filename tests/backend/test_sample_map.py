@@ -143,6 +143,25 @@ def test_trees_go_in_and_come_out():
     assert symbolic["first"].shape == (None,)
 
 
+def test_several_inputs_have_a_mask_each_or_none():
+    def total(pair, mask=None):
+        masks = mask or (True, True)
+        return sum(masked_total(x, m if mask else None) for x, m in zip(pair, masks, strict=True))
+
+    x, mask = series(), lengths_mask()
+    layer = SampleMap(total)
+    assert_close(run(layer, (x, x)), 2 * x.sum(1))
+    assert_close(run(layer, (x, x), mask=(mask, mask)), 2 * np.where(mask[..., None], x, 0).sum(1))
+    with pytest.raises(ValueError, match="some have a mask and some have none"):
+        layer((x, x), mask=(mask, None))
+
+
+def test_a_batched_function_need_not_work_on_samples():
+    layer = SampleMap(lambda batch: ops.max(batch, axis=2), mode="batched")
+    assert layer(keras.Input((6, 5))).shape == (None, 6)
+    assert_close(run(layer, series()), series().max(2))
+
+
 @pytest.mark.parametrize("mode", [*MODES, "batched"])
 @pytest.mark.parametrize("chunk_size", [None, 2])
 def test_an_empty_batch_keeps_its_shape(mode, chunk_size):

@@ -17,8 +17,8 @@ HOST_CALLS = ("PyFunc", "EagerPyFunc", "PyFuncStateless")
 def preload() -> None:
     """Make seeding cheap, TensorFlow being imported whole.
 
-    `tf.random.set_seed` throws away every kernel that TensorFlow has made, and layers are seeded hundreds of times. So it
-    waits until TensorFlow's own generators are used, which `keras.random` does not do; from then on it is as it was.
+    `tf.random.set_seed` throws away every kernel that TensorFlow has made, and layers are seeded hundreds of times. So
+    it waits until TensorFlow's own generators are used, as `keras.random` never does; from then on it is as it was.
     """
     ask, seed = random_seed.get_seed, tf.random.set_seed
     used = False

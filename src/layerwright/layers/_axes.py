@@ -58,3 +58,17 @@ def broadcast_shape(axes: Sequence[int], shape: Shape, sizes: Sequence[int]) -> 
     """Return the shape, of the inputs' rank, in which a weight with `sizes` along `axes` meets inputs of `shape`."""
     placed = dict(zip(axes, sizes, strict=True))
     return tuple(placed.get(axis, 1) for axis in range(len(shape)))
+
+
+def known_features(layer: str, shape: Sequence[int | None]) -> int:
+    """Return the size of the last axis.
+
+    Raises:
+        ValueError: If it is unknown.
+    """
+    if shape[-1] is None:
+        raise ValueError(
+            f"{layer}: the number of features must be known (got inputs of shape {tuple(shape)}); "
+            "pass inputs whose last axis has a size."
+        )
+    return shape[-1]

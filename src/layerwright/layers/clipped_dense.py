@@ -9,6 +9,7 @@ from keras import ops
 
 from layerwright.core.case import case, declared_cases
 from layerwright.layers._arguments import check_choice, check_sizes
+from layerwright.layers._axes import known_features
 
 Gradient = Literal["hard", "straight_through"]
 
@@ -111,12 +112,7 @@ class ClippedDense(keras.layers.Layer):
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         """Create the weights for inputs of this shape."""
-        features = input_shape[-1]
-        if features is None:
-            raise ValueError(
-                f"ClippedDense: the number of features must be known (got inputs of shape {tuple(input_shape)}); "
-                "pass inputs whose last axis has a size."
-            )
+        features = known_features("ClippedDense", input_shape)
         self.kernel = self.add_weight(
             name="kernel",
             shape=(features, self.units),

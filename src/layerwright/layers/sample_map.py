@@ -145,6 +145,8 @@ class SampleMap(keras.layers.Layer):
         rows = tree.flatten(inputs)[0].shape[0]
         if self.output_spec is not None:
             return tree.map_structure(lambda one: keras.KerasTensor((rows, *one.shape), one.dtype), self.output_spec)
+        if self.mode == "batched":
+            return super().compute_output_spec(inputs, mask=mask, training=training)
         samples = self._samples(inputs, mask)
         if self._plan(samples, training).draws:
             samples["seed"] = keras.KerasTensor((rows, 2), self._keys_dtype())
@@ -169,7 +171,12 @@ class SampleMap(keras.layers.Layer):
         return cls(**{**config, **own})
 
     def _samples(self, inputs: Any, mask: Any) -> dict[str, Any]:
-        return {"inputs": inputs} if mask is None or not self.supports_masking else {"inputs": inputs, "mask": mask}
+        masks = tree.flatten(mask)
+        if not self.supports_masking or all(one is None for one in masks):
+            return {"inputs": inputs}
+        if any(one is None for one in masks):
+            raise ValueError("SampleMap: of several inputs, some have a mask and some have none; give all of them one.")
+        return {"inputs": inputs, "mask": mask}
 
     def _plan(self, samples: dict[str, Any], training: bool | None) -> Plan:
         if self.mode != "auto":

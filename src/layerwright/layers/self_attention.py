@@ -11,6 +11,7 @@ from layerwright import backends
 from layerwright.core.case import InputSpec, case, declared_cases
 from layerwright.layers._arguments import check_sizes
 from layerwright.layers._attention import NEVER, fresh, root_mean_square_normalized, softmax
+from layerwright.layers._axes import known_features
 from layerwright.layers._masks import check_mask_shape
 from layerwright.layers._precision import at_least_float32
 
@@ -149,12 +150,7 @@ class SelfAttention(keras.layers.Layer):
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         """Create the weights for inputs of this shape."""
-        features = input_shape[-1]
-        if features is None:
-            raise ValueError(
-                f"SelfAttention: the number of features must be known (got inputs of shape {tuple(input_shape)}); "
-                "pass inputs whose last axis has a size."
-            )
+        features = known_features("SelfAttention", input_shape)
         outputs = self.output_dim or features
         self.query_kernel = self._kernel("query", features, self.num_heads * self.key_dim)
         self.key_kernel = self._kernel("key", features, self._kv_heads * self.key_dim)

@@ -9,6 +9,7 @@ from keras import ops
 
 from layerwright.core.case import case, declared_cases
 from layerwright.layers._arguments import check_sizes
+from layerwright.layers._axes import known_features
 from layerwright.layers._precision import at_least_float32
 
 
@@ -104,12 +105,7 @@ class SineDense(keras.layers.Layer):
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         """Create the weights for inputs of this shape."""
-        features = input_shape[-1]
-        if features is None:
-            raise ValueError(
-                f"SineDense: the number of features must be known (got inputs of shape {tuple(input_shape)}); "
-                "pass inputs whose last axis has a size."
-            )
+        features = known_features("SineDense", input_shape)
         within = 1 / features if self.is_first else np.sqrt(self.c / features) / self.w0
         self.kernel = self.add_weight(
             name="kernel",

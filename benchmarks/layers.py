@@ -1,0 +1,166 @@
+"""What the layers cost beside the naive way, Keras's own, native code, and what the machine can do.
+
+    python benchmarks/layers.py                          every installed backend, compiled as training compiles
+    python benchmarks/layers.py --layers MaskedAverage   some layers
+    python benchmarks/layers.py --torch-compile          torch.compile too: minutes of compilation
+    python benchmarks/layers.py --write                  and put the tables into docs/performance.md
+
+All ways to compute a row take turns in one process a backend, after they were found to compute the same; medians over
+the rounds are compared, so that a machine that others use too disturbs all alike. "limit" is the time that the machine
+needs to copy the bytes that must move or to do the matrix product that must be done, measured in the same process, as a
+share of ours: 100 % cannot be beaten. On a GPU the same is measured there.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "performance.md"
+START, END = "<!-- tables: python benchmarks/layers.py --write -->", "<!-- end of tables -->"
+DIRECTIONS = ("forward", "and backward")
+SECONDS_A_TURN = 0.01
+
+
+def main() -> None:
+    """Measure on each backend in a process of its own, and print or write the tables."""
+    from layerwright.backends import installed
+    from layerwright.environment import quiet_environment
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=15, help="turns that each way takes")
+    parser.add_argument("--layers", default="", help="names of layers, comma separated; by default all")
+    parser.add_argument("--torch-compile", action="store_true", help="measure torch.compile too")
+    parser.add_argument("--write", action="store_true", help=f"put the tables into {PAGE.relative_to(ROOT)}")
+    parser.add_argument("--backend", help="only this one")
+    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        print(json.dumps(measure(options)))
+        return
+    tables = []
+    for backend in [options.backend] if options.backend else installed():
+        environment = {**quiet_environment(backend), "OMP_NUM_THREADS": ""}
+        done = subprocess.run(
+            [sys.executable, __file__, "--child", *sys.argv[1:]],
+            env={name: value for name, value in environment.items() if value},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        tables += [table(backend, *each) for each in json.loads(done.stdout.splitlines()[-1]).items()]
+        print(*tables[-len(tables) :], sep="\n", flush=True)
+    if options.write:
+        page = PAGE.read_text("utf-8")
+        before, after = page.partition(START)[0], page.partition(END)[2]
+        PAGE.write_text("\n".join([before + START, "", *tables, END]) + after, "utf-8")
+
+
+def measure(options: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
+    """Return, for each way to compile, what each row took."""
+    from contestants import rows
+    from modes import modes
+
+    wanted = set(filter(None, options.layers.split(",")))
+    chosen = [row for row in rows() if not wanted or row.name in wanted]
+    found: dict[str, list[dict[str, Any]]] = {}
+    for mode, prepare in modes(options.torch_compile).items():
+        copied, multiplied = machine_limits(prepare)
+        for row in chosen:
+            print(f"{mode}: {row.name} {row.inputs.shape}", file=sys.stderr, flush=True)
+            result: dict[str, Any] = {"layer": row.name, "shape": row.inputs.shape}
+            for direction in DIRECTIONS:
+                ways = {
+                    name: prepare(contestant, row.inputs, direction != "forward")
+                    for name, contestant in row.contestants.items()
+                }
+                if direction == "forward":
+                    check_agreement(row, {name: call() for name, call in ways.items()})
+                result[direction] = in_turns(ways, options.rounds)
+            result["limit"] = max(row.moved / copied, row.operations / multiplied)
+            found.setdefault(mode, []).append(result)
+    return found
+
+
+def check_agreement(row: Any, outputs: dict[str, Any]) -> None:
+    """Stop if one of a row's ways computes something else than ours."""
+    import numpy as np
+    from keras import ops
+
+    arrays = {name: ops.convert_to_numpy(each) for name, each in outputs.items()}
+    for name, contestant in row.contestants.items():
+        if contestant.comparable and not np.allclose(arrays[name], arrays["ours"], 1e-3, 1e-3):
+            raise SystemExit(f"{row.name} {row.inputs.shape}: {name!r} computes something else than ours.")
+
+
+def in_turns(ways: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
+    """Return the median seconds of a call of each, all taking turns."""
+    calls = {}
+    for name, call in ways.items():
+        call()
+        call()
+        start = time.perf_counter()
+        call()
+        calls[name] = max(1, round(SECONDS_A_TURN / max(time.perf_counter() - start, 1e-7)))
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, call in ways.items():
+            start = time.perf_counter()
+            for _ in range(calls[name]):
+                call()
+            seconds[name].append((time.perf_counter() - start) / calls[name])
+    return {name: statistics.median(each) for name, each in seconds.items()}
+
+
+def machine_limits(prepare: Callable[..., Callable[[], Any]]) -> tuple[float, float]:
+    """Return the bytes a second that a large copy moves, read and written, and the operations of a large product."""
+    import numpy as np
+    from contestants import Contestant
+
+    large = np.ones((4096, 4096), "float32")
+    square = np.ones((1024, 1024), "float32")
+    ways = {
+        "copy": prepare(Contestant(function=lambda _, x: x + 1.0), large, False),
+        "product": prepare(Contestant(function=lambda _, x: x @ x), square, False),
+    }
+    seconds = in_turns(ways, rounds=7)
+    return 2 * large.nbytes / seconds["copy"], 2 * 1024**3 / seconds["product"]
+
+
+def table(backend: str, mode: str, results: list[dict[str, Any]]) -> str:
+    """Return a table of ratios: how many times as long as ours each of the others takes."""
+    lines = [
+        f"### {backend}: {mode}",
+        "",
+        "| layer | inputs | ours, ms | naive | best peer | limit | ours, ms, and backward | naive | best peer |",
+        "|---|---|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    for result in results:
+        forward, backward = (_cells(result[direction]) for direction in DIRECTIONS)
+        limit = f"{result['limit'] / result['forward']['ours']:.0%}"
+        shape = ", ".join(map(str, result["shape"]))
+        lines.append("| " + " | ".join([result["layer"], shape, *forward, limit, *backward]) + " |")
+    return "\n".join([*lines, ""])
+
+
+def _cells(seconds: dict[str, float]) -> list[str]:
+    ours = seconds["ours"]
+    naive = [each / ours for name, each in seconds.items() if name.startswith("naive")]
+    peers = {name: each / ours for name, each in seconds.items() if name != "ours" and not name.startswith("naive")}
+    best = min(peers, key=lambda name: peers[name])
+    behind = "**" if peers[best] < 1 / 1.05 else ""
+    return [
+        f"{ours * 1e3:.3f}",
+        f"{naive[0]:.2f}" if naive else "",
+        f"{behind}{peers[best]:.2f}{behind} {best}",
+    ]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""How each backend runs what `layers.py` times: as it is trained, and as it can be compiled."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+Prepare = Callable[..., Callable[[], Any]]
+
+
+def modes(torch_compile: bool) -> dict[str, Prepare]:
+    """Return, by name, functions that make a contestant and its inputs a call without arguments that waits."""
+    backend = keras.backend.backend()
+    if backend == "jax":
+        return {"jit": _jax}
+    if backend == "tensorflow":
+        return {"graph": _tensorflow(xla=False), "XLA": _tensorflow(xla=True)}
+    return {"eager": _torch(compiled=False)} | ({"torch.compile": _torch(compiled=True)} if torch_compile else {})
+
+
+def _is_float(array: Any) -> bool:
+    return array.dtype.kind == "f"
+
+
+def _jax(contestant: Any, inputs: Any, backward: bool) -> Callable[[], Any]:
+    import jax
+    import jax.numpy as jnp
+
+    layer, call = contestant.layer, {name: jnp.asarray(value) for name, value in contestant.call.items()}
+    x = jnp.asarray(inputs)
+    if layer is None:
+        weights: Any = [jnp.asarray(weight) for weight in contestant.weights]
+        state: Any = []
+
+        def run(weights: Any, state: Any, x: Any, call: Any) -> tuple[Any, Any, Any]:
+            return contestant.function(weights, x, **call), 0.0, state
+    else:
+        if not layer.built:
+            layer(inputs, **contestant.call)
+        weights = [variable.value for variable in layer.trainable_variables]
+        state = [variable.value for variable in layer.non_trainable_variables]
+
+        def run(weights: Any, state: Any, x: Any, call: Any) -> tuple[Any, Any, Any]:
+            options = {"training": True} if backward and layer._call_has_training_arg else {}
+            outputs, after, losses = layer.stateless_call(weights, state, x, **call, **options, return_losses=True)
+            return outputs, sum(losses), after
+
+    def loss(weights: Any, x: Any, state: Any, call: Any) -> Any:
+        outputs, losses, after = run(weights, state, x, call)
+        return jnp.sum(outputs * outputs) + losses, after
+
+    wanted = (0, 1) if _is_float(inputs) else (0,)
+    compiled = jax.jit(jax.grad(loss, argnums=wanted, has_aux=True) if backward else run)
+    arguments = (weights, x, state, call) if backward else (weights, state, x, call)
+    return lambda: jax.block_until_ready(compiled(*arguments))[0]
+
+
+def _eager(contestant: Any, make: Callable[[Any], Any]) -> tuple[Callable[..., Any], list[Any]]:
+    """Return a function of inputs and call arguments, and the weights that it uses."""
+    layer = contestant.layer
+    if layer is None:
+        weights = [make(weight) for weight in contestant.weights]
+        return (lambda x, **call: (contestant.function(weights, x, **call), 0.0)), weights
+
+    def run(x: Any, **call: Any) -> Any:
+        outputs = layer(x, **call)
+        return outputs, sum(layer.losses)
+
+    return run, [variable.value for variable in layer.trainable_variables]
+
+
+def _tensorflow(xla: bool) -> Prepare:
+    import tensorflow as tf
+
+    def prepare(contestant: Any, inputs: Any, backward: bool) -> Callable[[], Any]:
+        if contestant.layer is not None and not contestant.layer.built:
+            contestant.layer(inputs, **contestant.call)
+        run, weights = _eager(contestant, tf.Variable)
+        x, call = tf.constant(inputs), {name: tf.constant(value) for name, value in contestant.call.items()}
+        wanted = [*weights, x] if _is_float(inputs) else weights
+
+        def forward() -> Any:
+            return run(x, **call)[0]
+
+        def both() -> Any:
+            with tf.GradientTape() as tape:
+                if _is_float(inputs):
+                    tape.watch(x)
+                outputs, losses = run(x, **call)
+                loss = tf.reduce_sum(outputs * outputs) + losses
+            return tape.gradient(loss, wanted)
+
+        compiled = tf.function(both if backward else forward, jit_compile=xla, autograph=False)
+        return lambda: compiled()
+
+    return prepare
+
+
+def _torch(compiled: bool) -> Prepare:
+    import torch
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+
+    def prepare(contestant: Any, inputs: Any, backward: bool) -> Callable[[], Any]:
+        if contestant.layer is not None and not contestant.layer.built:
+            contestant.layer(inputs, **contestant.call)
+        run, weights = _eager(
+            contestant, lambda weight: torch.tensor(weight, device=device, requires_grad=_is_float(inputs))
+        )
+        x = torch.tensor(inputs, device=device, requires_grad=backward and _is_float(inputs))
+        call = {name: torch.tensor(value, device=device) for name, value in contestant.call.items()}
+        wanted = [*(weight for weight in weights if weight.requires_grad), *([x] if x.requires_grad else [])]
+        called = torch.compile(run) if compiled else run
+
+        def forward() -> Any:
+            with torch.no_grad():
+                return called(x, **call)[0]
+
+        def both() -> Any:
+            outputs, losses = called(x, **call)
+            return torch.autograd.grad((outputs * outputs).sum() + losses, wanted)
+
+        step = both if backward else forward
+
+        def waited() -> Any:
+            outputs = step()
+            if device == "cuda":
+                torch.cuda.synchronize()
+            return outputs
+
+        return waited
+
+    return prepare
