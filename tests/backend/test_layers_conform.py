@@ -4,6 +4,7 @@ import doctest
 import importlib
 import pkgutil
 
+import keras
 import pytest
 
 import layerwright.layers
@@ -17,6 +18,10 @@ MODULES = [
     if not module.name.startswith("_")
 ]
 CASES = [case for module in MODULES for case in module.CASES]
+OLD = tuple(map(int, keras.__version__.split(".")[:2])) < (3, 15)
+NOT_PROBED_BY_OLD_KERAS = ("LW202", "LW806") if OLD else ()
+"""Operations of Keras 3.10 fix sizes that are free, on JAX and torch; on torch it exports nothing that torch can run."""
+
 IN_ONE_PROCESS = [check for check in all_checks() if not check.across_backends]
 
 
@@ -26,6 +31,7 @@ def test_nothing_is_said_against_it(case):
         f"{finding.code} {finding.outcome}: {finding.message}"
         for finding in run_checks(case, IN_ONE_PROCESS)
         if finding.outcome not in (Outcome.PASSED, Outcome.SKIPPED)
+        and not (finding.outcome is Outcome.NOT_PROBED and finding.code in NOT_PROBED_BY_OLD_KERAS)
     ]
     assert not said, "\n".join(said)
 

@@ -16,7 +16,7 @@ NAME = "jax"
 HOST_CALLS = ("pure_callback", "io_callback")
 
 
-_trace_state = getattr(jax.extend.core, "get_opaque_trace_state", None) or jax.core.get_opaque_trace_state  # before 0.7
+_core = jax.extend.core if hasattr(jax.extend.core, "jaxprs_in_params") else jax.core  # there before JAX 0.7
 
 
 def preload() -> None:
@@ -41,7 +41,7 @@ def stepwise() -> AbstractContextManager[Any]:
 
 
 def trace_state() -> Any:
-    return _trace_state()
+    return _core.get_opaque_trace_state()
 
 
 def eagerly() -> AbstractContextManager[Any]:
@@ -81,7 +81,7 @@ def _executed(program: Any) -> int | None:
     for equation in program.eqns:
         if equation.primitive.name == "while":
             return None
-        inner = [_executed(part) for part in jax.extend.core.jaxprs_in_params(equation.params)]
+        inner = [_executed(part) for part in _core.jaxprs_in_params(equation.params)]
         if None in inner:
             return None
         total += 1 + equation.params.get("length", 1) * sum(count or 0 for count in inner)

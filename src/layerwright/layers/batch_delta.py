@@ -106,8 +106,8 @@ class BatchDelta(keras.layers.Layer):
             )
         previous, seen = self.previous.value, self.seen.value
         if self.reduce is None:
-            previous = previous[:rows]
-            seen = ops.reshape(seen[:rows], (-1, *[1] * (len(x.shape) - 1)))
+            previous = _first(previous, rows)
+            seen = ops.reshape(_first(seen, rows), (-1, *[1] * (len(x.shape) - 1)))
         start = ops.zeros_like(x) if self.first == "zeros" else x
         outputs = ops.where(seen, x - ops.cast(ops.stop_gradient(previous), x.dtype), start)
         if training or self.update_in_inference:
@@ -140,6 +140,13 @@ class BatchDelta(keras.layers.Layer):
         self.previous.assign(ops.reshape(ops.concatenate([x, kept], axis=0), self.previous.shape))
         now = ops.ones_like(self.seen.value)[:rows]
         self.seen.assign(ops.reshape(ops.concatenate([now, seen], axis=0), self.seen.shape))
+
+
+def _first(state: Any, rows: Any) -> Any:
+    """Return the first rows; of a symbolic number, as JAX exports with, slicing would make min(all, rows)."""
+    if isinstance(rows, int) or ops.is_tensor(rows):
+        return state[:rows]
+    return ops.take(state, ops.cumsum(ops.ones((rows,), "int32")) - 1, axis=0)
 
 
 def reference(batches: Sequence[Any], *, reduce: str | None = None, first: First = "zeros") -> list[Any]:

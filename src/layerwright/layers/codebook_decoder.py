@@ -233,7 +233,8 @@ def _start(codebook: Any) -> Any:
 
 def _whole(indices: Any) -> Any:
     """Return the indices as int32, or int64 if they come so."""
-    indices = ops.convert_to_tensor(indices)
+    if not isinstance(indices, keras.KerasTensor):
+        indices = ops.convert_to_tensor(indices)
     dtype = keras.backend.standardize_dtype(indices.dtype)
     if "int" not in dtype:
         raise ValueError(

@@ -13,7 +13,7 @@ from layerwright.layers._functions import function_config, resolve_function, tak
 from layerwright.layers._masks import laid_over
 from layerwright.layers._precision import at_least_float32
 
-OTHERS = {"layer": [keras.layers.Dense(5, name="other")], "loss": [ops.abs]}
+OTHERS = {"layer": [keras.layers.Dense(4, use_bias=False)], "loss": [ops.abs]}
 
 
 @case(init={"layer": keras.layers.Dense(3), "loss": ops.square}, inputs=(None, 5), variants=OTHERS)

@@ -141,17 +141,11 @@ class SampleMap(keras.layers.Layer):
         return
 
     def compute_output_spec(self, inputs: Any, mask: Any = None, training: bool | None = None) -> Any:
-        """Return what the function returns for one sample, with the batch axis before it."""
-        rows = tree.flatten(inputs)[0].shape[0]
-        if self.output_spec is not None:
-            return tree.map_structure(lambda one: keras.KerasTensor((rows, *one.shape), one.dtype), self.output_spec)
-        if self.mode == "batched":
+        """Return `output_spec` with the batch axis before it; by default trace the call."""
+        if self.output_spec is None:
             return super().compute_output_spec(inputs, mask=mask, training=training)
-        samples = self._samples(inputs, mask)
-        if self._plan(samples, training).draws:
-            samples["seed"] = keras.KerasTensor((rows, 2), self._keys_dtype())
-        outputs = ops.vectorized_map(partial(self._on_sample, training=training), samples)
-        return tree.map_structure(lambda tensor: keras.KerasTensor(tensor.shape, tensor.dtype), outputs)
+        rows = tree.flatten(inputs)[0].shape[0]
+        return tree.map_structure(lambda one: keras.KerasTensor((rows, *one.shape), one.dtype), self.output_spec)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, functions of `keras.ops` by their names."""
