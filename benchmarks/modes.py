@@ -118,7 +118,7 @@ def _torch(compiled: bool) -> Prepare:
 
         def both() -> Any:
             outputs, losses = called(x, **call)
-            return torch.autograd.grad((outputs * outputs).sum() + losses, wanted)
+            return wanted and torch.autograd.grad((outputs * outputs).sum() + losses, wanted)
 
         step = both if backward else forward
 

@@ -38,7 +38,7 @@ def to_digits(patches: Array) -> Array:
 def classifier(codebook: Array) -> keras.Model:
     """Return a classifier of digits from their codes `(batch, 4)`."""
     codes = keras.Input((4,), dtype="int32")
-    patches = CodebookDecoder(codebook)(codes)
+    patches = CodebookDecoder(codebook, invalid_index=None)(codes)
     hidden = keras.layers.Dense(128, activation="relu")(keras.layers.Flatten()(patches))
     return keras.Model(codes, keras.layers.Dense(10)(keras.layers.Dropout(0.3)(hidden)))
 

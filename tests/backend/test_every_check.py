@@ -5,6 +5,7 @@ import re
 import keras
 import pytest
 
+from layer_tools import OLD_KERAS
 from layerwright.checker import run_checks
 from layerwright.core.check import HEADINGS
 from layerwright.core.discovery import all_checks, check_by_code
@@ -16,7 +17,7 @@ SIZES = {1: 9, 2: 8, 3: 8, 4: 8, 5: 8, 6: 4, 7: 9, 8: 6, 9: 7, 10: 6}
 
 EXPECTED_CODES = {f"LW{family}{number:02}" for family, size in SIZES.items() for number in range(1, size + 1)}
 ids = [check.code for check in CHECKS]
-OLD_TORCH = keras.backend.backend() == "torch" and tuple(map(int, keras.__version__.split(".")[:2])) < (3, 15)
+OLD_TORCH = OLD_KERAS and keras.backend.backend() == "torch"
 
 
 @pytest.fixture(autouse=True)

@@ -4,10 +4,10 @@ import doctest
 import importlib
 import pkgutil
 
-import keras
 import pytest
 
 import layerwright.layers
+from layer_tools import OLD_KERAS
 from layerwright.checker import run_checks
 from layerwright.core.discovery import all_checks
 from layerwright.core.finding import Outcome
@@ -18,10 +18,7 @@ MODULES = [
     if not module.name.startswith("_")
 ]
 CASES = [case for module in MODULES for case in module.CASES]
-OLD = tuple(map(int, keras.__version__.split(".")[:2])) < (3, 15)
-NOT_PROBED_BY_OLD_KERAS = ("LW202", "LW806") if OLD else ()
-"""Operations of Keras 3.10 fix sizes that are free, on JAX and torch; on torch it exports nothing that torch can run."""
-
+NOT_PROBED_BY_OLD_KERAS = ("LW202", "LW806") if OLD_KERAS else ()
 IN_ONE_PROCESS = [check for check in all_checks() if not check.across_backends]
 
 
