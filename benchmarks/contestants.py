@@ -184,7 +184,7 @@ def _self_attention(shape: Shape) -> Row:
         {
             "ours": Contestant(layer),
             "keras": Contestant(
-                _Attending(keras.layers.MultiHeadAttention(heads, size, use_bias=False)), comparable=False
+                Attending(keras.layers.MultiHeadAttention(heads, size, use_bias=False)), comparable=False
             ),
             "native": Contestant(function=naive, weights=kernels),
             "native, fused": Contestant(function=fused, weights=kernels),
@@ -194,7 +194,7 @@ def _self_attention(shape: Shape) -> Row:
     )
 
 
-class _Attending(keras.layers.Layer):
+class Attending(keras.layers.Layer):
     """Keras's attention, of a series to itself."""
 
     def __init__(self, attention: Any) -> None:
@@ -202,6 +202,7 @@ class _Attending(keras.layers.Layer):
         self.attention = attention
 
     def call(self, inputs: Any) -> Any:
+        """Return what each step takes in."""
         return self.attention(inputs, inputs)
 
 

@@ -25,6 +25,7 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "performance.md"
 START, END = "<!-- tables: python benchmarks/layers.py --write -->", "<!-- end of tables -->"
 DIRECTIONS = ("forward", "and backward")
+COPY = "copy"
 SECONDS_A_TURN = 0.01
 
 
@@ -71,7 +72,7 @@ def measure(options: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
     chosen = [row for row in rows() if not wanted or row.name in wanted]
     found: dict[str, list[dict[str, Any]]] = {}
     for mode, prepare in modes(options.torch_compile).items():
-        copied, multiplied = machine_limits(prepare)
+        rate = operations_a_second(prepare)
         for row in chosen:
             print(f"{mode}: {row.name} {row.inputs.shape}", file=sys.stderr, flush=True)
             result: dict[str, Any] = {"layer": row.name, "shape": row.inputs.shape}
@@ -82,8 +83,9 @@ def measure(options: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
                 }
                 if direction == "forward":
                     check_agreement(row, {name: call() for name, call in ways.items()})
-                result[direction] = in_turns(ways, options.rounds)
-            result["limit"] = max(row.moved / copied, row.operations / multiplied)
+                result[direction] = in_turns(ways | {COPY: copy_of(row, prepare)}, options.rounds)
+            result["limit"] = max(result["forward"].pop(COPY), row.operations / rate)
+            result["and backward"].pop(COPY)
             found.setdefault(mode, []).append(result)
     return found
 
@@ -118,19 +120,22 @@ def in_turns(ways: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float
     return {name: statistics.median(each) for name, each in seconds.items()}
 
 
-def machine_limits(prepare: Callable[..., Callable[[], Any]]) -> tuple[float, float]:
-    """Return the bytes a second that a large copy moves, read and written, and the operations of a large product."""
+def operations_a_second(prepare: Callable[..., Callable[[], Any]]) -> float:
+    """Return how many floating-point operations of a large matrix product the machine does."""
     import numpy as np
     from contestants import Contestant
 
-    large = np.ones((4096, 4096), "float32")
     square = np.ones((1024, 1024), "float32")
-    ways = {
-        "copy": prepare(Contestant(function=lambda _, x: x + 1.0), large, False),
-        "product": prepare(Contestant(function=lambda _, x: x @ x), square, False),
-    }
-    seconds = in_turns(ways, rounds=7)
-    return 2 * large.nbytes / seconds["copy"], 2 * 1024**3 / seconds["product"]
+    product = prepare(Contestant(function=lambda _, x: x @ x), square, False)
+    return 2 * 1024**3 / in_turns({"product": product}, rounds=7)["product"]
+
+
+def copy_of(row: Any, prepare: Callable[..., Callable[[], Any]]) -> Callable[[], Any]:
+    """Return a call that reads and writes as many bytes as the row must."""
+    import numpy as np
+    from contestants import Contestant
+
+    return prepare(Contestant(function=lambda _, x: x + 1.0), np.zeros(row.moved // 8, "float32"), False)
 
 
 def table(backend: str, mode: str, results: list[dict[str, Any]]) -> str:

@@ -32,27 +32,28 @@ def _jax(contestant: Any, inputs: Any, backward: bool) -> Callable[[], Any]:
         weights: Any = [jnp.asarray(weight) for weight in contestant.weights]
         state: Any = []
 
-        def run(weights: Any, state: Any, x: Any, call: Any) -> tuple[Any, Any, Any]:
-            return contestant.function(weights, x, **call), 0.0, state
+        def run(weights: Any, state: Any, x: Any, call: Any) -> Any:  # noqa: ARG001 - the layer has one
+            return contestant.function(weights, x, **call), 0.0
     else:
         if not layer.built:
             layer(inputs, **contestant.call)
         weights = [variable.value for variable in layer.trainable_variables]
         state = [variable.value for variable in layer.non_trainable_variables]
 
-        def run(weights: Any, state: Any, x: Any, call: Any) -> tuple[Any, Any, Any]:
-            options = {"training": True} if backward and layer._call_has_training_arg else {}
-            outputs, after, losses = layer.stateless_call(weights, state, x, **call, **options, return_losses=True)
-            return outputs, sum(losses), after
+        def run(weights: Any, state: Any, x: Any, call: Any) -> Any:
+            outputs, _, losses = layer.stateless_call(weights, state, x, **call, return_losses=True)
+            return outputs, sum(losses)
 
     def loss(weights: Any, x: Any, state: Any, call: Any) -> Any:
-        outputs, losses, after = run(weights, state, x, call)
-        return jnp.sum(outputs * outputs) + losses, after
+        outputs, losses = run(weights, state, x, call)
+        return jnp.sum(outputs * outputs) + losses
+
+    def forward(weights: Any, x: Any, state: Any, call: Any) -> Any:
+        return run(weights, state, x, call)[0]
 
     wanted = (0, 1) if _is_float(inputs) else (0,)
-    compiled = jax.jit(jax.grad(loss, argnums=wanted, has_aux=True) if backward else run)
-    arguments = (weights, x, state, call) if backward else (weights, state, x, call)
-    return lambda: jax.block_until_ready(compiled(*arguments))[0]
+    compiled = jax.jit(jax.grad(loss, argnums=wanted) if backward else forward)
+    return lambda: jax.block_until_ready(compiled(weights, x, state, call))
 
 
 def _eager(contestant: Any, make: Callable[[Any], Any]) -> tuple[Callable[..., Any], list[Any]]:

@@ -314,22 +314,26 @@ class SelfAttention(keras.layers.Layer):
     def _weights(self, query: Any, key: Any, seen: Any) -> Any:
         """Return the weights, `(batch, heads, time, time)`, each row of sum 1, or 0 where nothing is seen."""
         batch, time, heads, size = ops.shape(query)
-        wide = at_least_float32(self.compute_dtype)
-        grouped = ops.reshape(query, (batch, time, self._kv_heads, self.num_heads // self._kv_heads, size))
-        scores = ops.einsum("btkgd,bskd->bkgts", ops.cast(grouped, wide), ops.cast(key, wide))
+        wide, group = at_least_float32(self.compute_dtype), self.num_heads // self._kv_heads
+        query = ops.reshape(query, (batch, time, self._kv_heads, group, size))
+        query = ops.reshape(ops.transpose(query, (0, 2, 3, 1, 4)), (batch, self._kv_heads, group * time, size))
+        keys = ops.transpose(key, (0, 2, 3, 1))
+        scores = ops.matmul(ops.cast(query, wide), ops.cast(keys, wide))  # XLA takes twice as long for an einsum
         scores = ops.reshape(scores, (batch, heads, time, ops.shape(key)[1]))
         if seen is None:
-            return ops.cast(softmax(scores), query.dtype)
+            return ops.cast(softmax(scores), key.dtype)
         seen = ops.expand_dims(seen, 1)
         weights = softmax(ops.where(seen, scores, NEVER))
-        return ops.cast(ops.where(seen, weights, 0.0), query.dtype)
+        return ops.cast(ops.where(seen, weights, 0.0), key.dtype)
 
     def _mixed(self, weights: Any, value: Any) -> Any:
         """Return the weighted means of the values, `(batch, time, heads, size)`."""
         batch, heads, time, steps = ops.shape(weights)
-        grouped = ops.reshape(weights, (batch, self._kv_heads, heads // self._kv_heads, time, steps))
-        mixed = ops.einsum("bkgts,bskv->btkgv", grouped, value)
-        return ops.reshape(mixed, (batch, time, heads, self._value_size))
+        group = heads // self._kv_heads
+        weights = ops.reshape(weights, (batch, self._kv_heads, group * time, steps))
+        mixed = ops.matmul(weights, ops.transpose(value, (0, 2, 1, 3)))
+        mixed = ops.reshape(mixed, (batch, self._kv_heads, group, time, self._value_size))
+        return ops.reshape(ops.transpose(mixed, (0, 3, 1, 2, 4)), (batch, time, heads, self._value_size))
 
     def _dropped(self, weights: Any) -> Any:
         return keras.random.dropout(weights, self.dropout, seed=self.seed_generator)
