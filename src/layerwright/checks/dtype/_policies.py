@@ -87,9 +87,8 @@ def computes_in(dtype: str) -> bool:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # JAX says what it leaves out
-        number = keras.ops.zeros((), dtype)
-        total = keras.ops.add(number, number)
-    return str(keras.backend.standardize_dtype(total.dtype)) == dtype
+        made = keras.backend.standardize_dtype(keras.ops.zeros((), dtype).dtype)
+    return bool(made == dtype == keras.backend.result_type(dtype, dtype))
 
 
 def tensor_caller(trial: Trial, layer: Any) -> Callable[[Arguments], list[Any]]:
