@@ -35,7 +35,7 @@ class Forgetful(Offset):
 
 
 RAMP = np.arange(1.0, 6.0, dtype="float32")
-WAYS = {"given": {"init": {"offset": RAMP}}, "listed": {"variants": {"offset": [RAMP]}}}
+WAYS = {"given": {"init": {"offset": RAMP}}, "listed": {"others": {"offset": [RAMP]}}}
 
 
 @pytest.mark.parametrize("way", WAYS)

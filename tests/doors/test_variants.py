@@ -43,7 +43,7 @@ def test_a_case_with_variants_becomes_several():
     assert {"a": 2, "b": 3} in [each.init for each in cases]
     assert {"a": 2, "b": None} in [each.init for each in cases]
     assert {"a": 2} in [each.init for each in cases], "an argument that is not given keeps its own default"
-    assert all(each.variants == declared.variants for each in cases), "LW702 tries them too"
+    assert all(not each.variants for each in cases)
     assert len({str(each) for each in cases}) == len(cases)
 
 

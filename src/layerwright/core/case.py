@@ -149,8 +149,9 @@ class Case:
             call hold float64 arrays in the case's structure and `weights` maps the path of each variable, without
             the layer's own name, to a float64 array. Returns the outputs in the layer's structure.
         variants: Further values of constructor arguments, such as `{"padding": ["same", "causal"]}`. So many cases
-            more are checked that every two values of different arguments meet once, at most twelve. Where convention
-            knows no other value for an argument, LW702 tries these.
+            more are checked that every two values of different arguments meet once, at most twelve.
+        others: Further values of constructor arguments for which convention knows none, such as functions and arrays:
+            LW702 tries whether the config keeps them. No cases are made of them.
 
     Example:
         >>> import layerwright as lw
@@ -169,6 +170,7 @@ class Case:
     notes: tuple[str, ...] = ()
     reference: Callable[..., Any] | None = None
     variants: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    others: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.inputs is not None:
@@ -217,6 +219,7 @@ def case(
     name: str = "",
     reference: Callable[..., Any] | None = None,
     variants: Mapping[str, Sequence[Any]] | None = None,
+    others: Mapping[str, Sequence[Any]] | None = None,
     **traits: Any,
 ) -> Callable[[type], type]:
     """Declare a case on a layer's class. May be repeated; every declared case is checked.
@@ -229,6 +232,7 @@ def case(
         name: How reports call the case.
         reference: What the layer should compute, in NumPy; see `Case`.
         variants: Further values of constructor arguments; see `Case`.
+        others: Further values that only LW702 tries; see `Case`.
         **traits: What the layer declares about itself, such as `causal=True`; see `Traits`.
 
     Returns:
@@ -249,6 +253,7 @@ def case(
             name,
             reference=reference,
             variants=variants or {},
+            others=others or {},
         )
         own = vars(layer).get(CASES_ATTRIBUTE, ())
         setattr(layer, CASES_ATTRIBUTE, (declared, *own))

@@ -69,10 +69,11 @@ def _pairs(row: Mapping[str, int]) -> set[Pair]:
 
 
 def expanded(case: Case) -> list[Case]:
-    """Return the case, then one for each combination of the values that its `variants` list, which all keep."""
+    """Return the case, then one for each combination of the values that its `variants` list."""
+    base = replace(case, variants={})
     options = {name: (case.init.get(name, DEFAULT), *values) for name, values in case.variants.items()}
     rows = pairwise(options) if options else []
-    return [case, *(with_arguments(case, row) for row in rows)]
+    return [base, *(with_arguments(base, row) for row in rows)]
 
 
 def with_arguments(case: Case, changed: Mapping[str, Any]) -> Case:

@@ -23,18 +23,18 @@ RAMP = np.arange(42.0, dtype="float32").reshape(2, 7, 3)
     init={"num_codes": 7, "code_dim": 3},
     inputs=InputSpec((None, None), "int32", -1, 7),
     masking="generated",
-    variants={"codebook": [RAMP[0]]},
+    others={"codebook": [RAMP[0]]},
 )
 @case(
     init={"num_codes": 7, "code_dim": 3, "num_quantizers": 2, "combine": "concat", "trainable": True},
     inputs=InputSpec((None, None, 2), "int32", -1, 7),
     masking="generated",
-    variants={"codebook": [RAMP]},
+    others={"codebook": [RAMP]},
 )
 @case(
     init={"num_codes": 7, "code_dim": 3, "num_quantizers": 2, "invalid_index": None},
     inputs=InputSpec((None, 2), "int32", 0, 7),
-    variants={"codebook": [RAMP]},
+    others={"codebook": [RAMP]},
 )
 @keras.saving.register_keras_serializable(package="layerwright")
 class CodebookDecoder(keras.layers.Layer):

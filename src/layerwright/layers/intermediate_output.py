@@ -16,12 +16,12 @@ from layerwright.layers._precision import at_least_float32
 OTHERS = {"layer": [keras.layers.Dense(4, use_bias=False)], "loss": [ops.abs]}
 
 
-@case(init={"layer": keras.layers.Dense(3), "loss": ops.square}, inputs=(None, 5), variants=OTHERS)
+@case(init={"layer": keras.layers.Dense(3), "loss": ops.square}, inputs=(None, 5), others=OTHERS)
 @case(
     init={"layer": keras.layers.Dense(5), "loss": ops.square, "weight": 0.5, "return_inputs": True},
     inputs=(None, 6, 5),
     call={"mask": InputSpec((None, 6), "bool")},
-    variants=OTHERS,
+    others=OTHERS,
 )
 @keras.saving.register_keras_serializable(package="layerwright")
 class IntermediateOutput(keras.layers.Wrapper):

@@ -41,13 +41,13 @@ class Plan(NamedTuple):
 OTHERS = {"function": [ops.abs], "output_spec": [keras.KerasTensor((5,))]}
 
 
-@case(init={"function": centered}, inputs=(None, 5), variants=OTHERS)
+@case(init={"function": centered}, inputs=(None, 5), others=OTHERS)
 @case(
     init={"function": masked_total},
     inputs=(None, 6, 5),
     call={"mask": InputSpec((None, 6), "bool")},
     masking="consumed",
-    variants=OTHERS,
+    others=OTHERS,
 )
 @keras.saving.register_keras_serializable(package="layerwright")
 class SampleMap(keras.layers.Layer):

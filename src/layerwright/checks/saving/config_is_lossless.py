@@ -31,7 +31,7 @@ def config_is_lossless(trial: Trial) -> Iterator[Finding]:
         it changed, from_config() must make the same config of it; at the end all such values are given at once, and
         the layer rebuilt from that config must compute the same with the same weights. An array may be kept by a
         weight instead of the config: it is, if the layer without it does the same once it has those weights.
-        Arguments for which no other value is known, and the case's `variants` list none, or none is accepted, or none
+        Arguments for which no other value is known, and the case's `others` list none, or none is accepted, or none
         shows an effect are listed as not probed.
 
     Exempt when:
@@ -49,7 +49,7 @@ def config_is_lossless(trial: Trial) -> Iterator[Finding]:
         return
     given = trial.case.init if isinstance(trial.case.layer, type) else {}
     verdicts = {
-        argument: judge(basis, argument, trial.case.variants.get(argument.name, ()))
+        argument: judge(basis, argument, trial.case.others.get(argument.name, ()))
         for argument in arguments_of(type(basis.layer), given, basis.config)
     }
     kept = {argument.name: verdict for argument, verdict in verdicts.items() if verdict.outcome == "kept"}
