@@ -1,7 +1,8 @@
-"""What is timed by `layers.py`: for each layer ours, the naive way, Keras's own where there is one, and native code.
+"""What `layers.py` times one against another.
 
 A contestant is a layer with call arguments, or a function of raw weights and inputs. All of a row compute the same,
-from the same weights; Keras's attention has weights of its own.
+from the same weights; Keras's attention has weights of its own. "as safe" is the plainest Keras layer that keeps the
+promises ours makes, such as not to read what a mask leaves out; it is a layer, because a call of one costs time too.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,15 +13,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from layerwright import layers as ours
-from layerwright.layers._sample_functions import centered
-
 Array = np.ndarray[Any, Any]
 Shape = tuple[int, ...]
-SMALL, MIDDLE, LARGE = (32, 64, 16), (64, 128, 64), (64, 256, 256)
-"""(batch, time, features)."""
-
-CODES = 1024
+SAFE = "as safe"
 
 
 @dataclass(frozen=True)
@@ -61,295 +56,51 @@ class Row:
     operations: int = 0
 
 
-def rows() -> list[Row]:
-    """Return every layer at three sizes."""
-    return [make(shape) for make in MAKERS for shape in (SMALL, MIDDLE, LARGE)]
-
-
-def _series(shape: Shape) -> Array:
+def series(shape: Shape) -> Array:
+    """Return normally distributed inputs."""
     return np.random.default_rng(0).standard_normal(shape).astype("float32")
 
 
-def _built(layer: Any, inputs: Array, **call: Any) -> Any:
+def built(layer: Any, inputs: Array, **call: Any) -> Any:
+    """Return the layer, called once."""
     layer(inputs, **call)
     return layer
 
 
-def _weights(layer: Any) -> list[Array]:
+def weights_of(layer: Any) -> list[Array]:
+    """Return the values of the layer's weights."""
     return [ops.convert_to_numpy(weight.value) for weight in layer.weights]
 
 
-def _with_weights(layer: Any, inputs: Array, weights: Sequence[Array]) -> Any:
-    _built(layer, inputs).set_weights(list(weights))
+def with_weights(layer: Any, inputs: Array, weights: Sequence[Array]) -> Any:
+    """Return the layer, called once, with these weights."""
+    built(layer, inputs).set_weights(list(weights))
     return layer
 
 
-def _masked_average(shape: Shape) -> Row:
-    x = _series(shape)
-    mask = np.arange(shape[1]) < (1 + np.arange(shape[0]) * shape[1] // shape[0])[:, None]
-
-    def naive(_: Any, x: Any, mask: Any) -> Any:
-        valid = ops.expand_dims(ops.cast(mask, x.dtype), -1)
-        return ops.sum(ops.where(valid > 0, x, 0.0), axis=1) / ops.maximum(ops.sum(valid, axis=1), 1.0)
-
-    def native(_: Any, x: Any, mask: Any) -> Any:
-        valid = ops.expand_dims(ops.cast(mask, x.dtype), -1)
-        return ops.sum(x * valid, axis=1) / ops.maximum(ops.sum(valid, axis=1), 1.0)
-
-    return Row(
-        "MaskedAverage",
-        x,
-        {
-            "ours": Contestant(_built(ours.MaskedAverage(), x, mask=mask), call={"mask": mask}),
-            "naive: where": Contestant(function=naive, call={"mask": mask}),
-            "keras": Contestant(keras.layers.GlobalAveragePooling1D(), call={"mask": mask}),
-            "native": Contestant(function=native, call={"mask": mask}),
-        },
-        moved=x.nbytes,
-    )
+def alone_and_in_a_layer(function: Callable[..., Any], layer: Any, inputs: Array) -> dict[str, Contestant]:
+    """Return native code that promises what ours does; alone, and in a layer with the weights of `layer`."""
+    weights = weights_of(layer)
+    return {
+        "native": Contestant(function=function, weights=weights),
+        SAFE: Contestant(built(Formula(function, weights), inputs)),
+    }
 
 
-def _feature_scale(shape: Shape) -> Row:
-    x = _series(shape)
-    layer = _built(ours.FeatureScale(), x)
-    return Row(
-        "FeatureScale",
-        x,
-        {
-            "ours": Contestant(layer),
-            "naive: matrix": Contestant(function=lambda w, x: ops.matmul(x, ops.diag(w[0])), weights=_weights(layer)),
-            "native": Contestant(function=lambda w, x: x * w[0], weights=_weights(layer)),
-        },
-        moved=2 * x.nbytes,
-    )
+class Formula(keras.layers.Layer):
+    """The plainest Keras layer around a function of weights and inputs."""
 
+    def __init__(
+        self, function: Callable[..., Any], weights: Sequence[Array] = (), trainable: bool = True, **kwargs: Any
+    ) -> None:
+        super().__init__(trainable=trainable, **kwargs)
+        self.function = function
+        self.used = [
+            self.add_weight(each.shape, "zeros", each.dtype.name, trainable=trainable, autocast=False)
+            for each in weights
+        ]
+        self.set_weights(list(weights))
 
-def _scaled_exponential(shape: Shape) -> Row:
-    x = _series(shape)
-    layer = _built(ours.ScaledExponential(), x)
-    return Row(
-        "ScaledExponential",
-        x,
-        {
-            "ours": Contestant(layer),
-            "naive: no bound": Contestant(function=lambda w, x: ops.exp(w[0] * x), weights=_weights(layer)),
-            "native": Contestant(function=lambda w, x: ops.exp(ops.minimum(w[0] * x, 88.0)), weights=_weights(layer)),
-        },
-        moved=2 * x.nbytes,
-    )
-
-
-def _clipped_dense(shape: Shape) -> Row:
-    x = _series(shape)
-    layer = _built(ours.ClippedDense(64, reduce="sum"), x)
-
-    def naive(w: Any, x: Any) -> Any:
-        return ops.sum(ops.matmul(ops.clip(x, -1.0, 1.0), w[0]) + w[1], axis=-1, keepdims=True)
-
-    def native(w: Any, x: Any) -> Any:
-        return ops.matmul(ops.clip(x, -1.0, 1.0), ops.sum(w[0], axis=1, keepdims=True)) + ops.sum(w[1])
-
-    return Row(
-        "ClippedDense",
-        x,
-        {
-            "ours": Contestant(layer),
-            "naive: every unit": Contestant(function=naive, weights=_weights(layer)),
-            "native": Contestant(function=native, weights=_weights(layer)),
-        },
-        moved=x.nbytes,
-    )
-
-
-def _self_attention(shape: Shape) -> Row:
-    x = _series(shape)
-    heads, size = 4, shape[2] // 4
-    layer = _built(ours.SelfAttention(size, num_heads=heads), x)
-
-    def naive(w: Any, x: Any) -> Any:
-        query, key, value = (_split(ops.matmul(x, kernel), heads) for kernel in w[:3])
-        scores = ops.softmax(ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))) * size**-0.5, axis=-1)
-        return ops.matmul(_joined(ops.matmul(scores, value)), w[3])
-
-    def fused(w: Any, x: Any) -> Any:
-        query, key, value = (ops.reshape(ops.matmul(x, kernel), (*ops.shape(x)[:2], heads, size)) for kernel in w[:3])
-        attended = ops.dot_product_attention(query, key, value)
-        return ops.matmul(ops.reshape(attended, ops.shape(x)), w[3])
-
-    kernels = [weight.reshape(shape[2], shape[2]) for weight in _weights(layer)]
-    batch, time, features = shape
-    return Row(
-        "SelfAttention",
-        x,
-        {
-            "ours": Contestant(layer),
-            "keras": Contestant(
-                Attending(keras.layers.MultiHeadAttention(heads, size, use_bias=False)), comparable=False
-            ),
-            "native": Contestant(function=naive, weights=kernels),
-            "native, fused": Contestant(function=fused, weights=kernels),
-        },
-        moved=2 * x.nbytes,
-        operations=8 * batch * time * features**2 + 4 * batch * time**2 * features,
-    )
-
-
-class Attending(keras.layers.Layer):
-    """Keras's attention, of a series to itself."""
-
-    def __init__(self, attention: Any) -> None:
-        super().__init__()
-        self.attention = attention
-
-    def call(self, inputs: Any) -> Any:
-        """Return what each step takes in."""
-        return self.attention(inputs, inputs)
-
-
-def _split(x: Any, heads: int) -> Any:
-    batch, time, features = ops.shape(x)
-    return ops.transpose(ops.reshape(x, (batch, time, heads, features // heads)), (0, 2, 1, 3))
-
-
-def _joined(x: Any) -> Any:
-    batch, heads, time, size = ops.shape(x)
-    return ops.reshape(ops.transpose(x, (0, 2, 1, 3)), (batch, time, heads * size))
-
-
-def _linear(shape: Shape) -> Row:
-    x = _series(shape)
-    layer = _built(ours.Linear(shape[2]), x)
-    return Row(
-        "Linear",
-        x,
-        {
-            "ours": Contestant(layer),
-            "keras": Contestant(_with_weights(keras.layers.Dense(shape[2], use_bias=False), x, _weights(layer))),
-            "native": Contestant(function=lambda w, x: ops.matmul(x, w[0]), weights=_weights(layer)),
-        },
-        moved=2 * x.nbytes,
-        operations=2 * x.size * shape[2],
-    )
-
-
-def _sine_dense(shape: Shape) -> Row:
-    x = _series(shape)
-    layer = _built(ours.SineDense(shape[2]), x)
-    dense = keras.layers.Dense(shape[2], activation=lambda y: ops.sin(30.0 * y))
-    return Row(
-        "SineDense",
-        x,
-        {
-            "ours": Contestant(layer),
-            "keras": Contestant(_with_weights(dense, x, _weights(layer))),
-            "native": Contestant(
-                function=lambda w, x: ops.sin(30.0 * (ops.matmul(x, w[0]) + w[1])), weights=_weights(layer)
-            ),
-        },
-        moved=2 * x.nbytes,
-        operations=2 * x.size * shape[2],
-    )
-
-
-def _causal_conv1d(shape: Shape) -> Row:
-    x = _series(shape)
-    layer = _built(ours.CausalConv1D(shape[2]), x)
-    conv = keras.layers.Conv1D(shape[2], 3, padding="causal", activation="relu")
-
-    def native(w: Any, x: Any) -> Any:
-        padded = ops.pad(x, ((0, 0), (2, 0), (0, 0)))
-        return ops.relu(ops.conv(padded, w[0], padding="valid") + w[1])
-
-    return Row(
-        "CausalConv1D",
-        x,
-        {
-            "ours": Contestant(layer),
-            "keras": Contestant(_with_weights(conv, x, _weights(layer))),
-            "native": Contestant(function=native, weights=_weights(layer)),
-        },
-        moved=2 * x.nbytes,
-        operations=6 * x.size * shape[2],
-    )
-
-
-def _codebook_decoder(shape: Shape) -> Row:
-    batch, time, features = shape
-    indices = np.random.default_rng(0).integers(0, CODES, (batch, time)).astype("int32")
-    codebook = _series((CODES, features))
-    layer = _built(ours.CodebookDecoder(codebook, trainable=True, out_of_range="clip"), indices)
-
-    def naive(w: Any, indices: Any) -> Any:
-        return ops.matmul(ops.one_hot(indices, CODES), w[0])
-
-    return Row(
-        "CodebookDecoder",
-        indices,
-        {
-            "ours": Contestant(layer),
-            "naive: one-hot": Contestant(function=naive, weights=[codebook]),
-            "keras": Contestant(_with_weights(keras.layers.Embedding(CODES, features), indices, [codebook])),
-            "native": Contestant(function=lambda w, indices: ops.take(w[0], indices, axis=0), weights=[codebook]),
-        },
-        moved=2 * 4 * batch * time * features,
-    )
-
-
-def _sample_map(shape: Shape) -> Row:
-    x = _series(shape)
-    return Row(
-        "SampleMap",
-        x,
-        {
-            "ours": Contestant(_built(ours.SampleMap(centered), x)),
-            "naive: map": Contestant(function=lambda _, x: ops.map(centered, x)),
-            "native": Contestant(function=lambda _, x: x - ops.mean(x, axis=(1, 2), keepdims=True)),
-        },
-        moved=2 * x.nbytes,
-    )
-
-
-def _batch_delta(shape: Shape) -> Row:
-    x = _series(shape)
-    layer = _built(ours.BatchDelta(), x, training=True)  # which it then holds for the batch before
-    return Row(
-        "BatchDelta",
-        x,
-        {
-            "ours": Contestant(layer),
-            "native": Contestant(function=lambda _, x, previous: x - previous, call={"previous": x}),
-        },
-        moved=3 * x.nbytes,
-    )
-
-
-def _intermediate_output(shape: Shape) -> Row:
-    x = _series(shape)
-    layer = _built(ours.IntermediateOutput(keras.layers.Dense(shape[2], use_bias=False), "square"), x)
-    dense = keras.layers.Dense(shape[2], use_bias=False)
-    return Row(
-        "IntermediateOutput",
-        x,
-        {
-            "ours": Contestant(layer),
-            "keras": Contestant(_with_weights(dense, x, _weights(layer))),
-        },
-        moved=2 * x.nbytes,
-        operations=2 * x.size * shape[2],
-    )
-
-
-MAKERS = (
-    _sample_map,
-    _feature_scale,
-    _masked_average,
-    _scaled_exponential,
-    _clipped_dense,
-    _self_attention,
-    _linear,
-    _sine_dense,
-    _causal_conv1d,
-    _codebook_decoder,
-    _intermediate_output,
-    _batch_delta,
-)
+    def call(self, inputs: Any, **call: Any) -> Any:
+        """Return what the function does."""
+        return self.function(self.used, inputs, **call)

@@ -105,9 +105,7 @@ def _torch(compiled: bool) -> Prepare:
     def prepare(contestant: Any, inputs: Any, backward: bool) -> Callable[[], Any]:
         if contestant.layer is not None and not contestant.layer.built:
             contestant.layer(inputs, **contestant.call)
-        run, weights = _eager(
-            contestant, lambda weight: torch.tensor(weight, device=device, requires_grad=_is_float(inputs))
-        )
+        run, weights = _eager(contestant, lambda weight: torch.tensor(weight, device=device, requires_grad=backward))
         x = torch.tensor(inputs, device=device, requires_grad=backward and _is_float(inputs))
         call = {name: torch.tensor(value, device=device) for name, value in contestant.call.items()}
         wanted = [*(weight for weight in weights if weight.requires_grad), *([x] if x.requires_grad else [])]

@@ -12,9 +12,8 @@ NEVER = -1e30
 
 
 def softmax(scores: Any) -> Any:
-    """Return the softmax along the last axis; unlike `ops.softmax` of an empty batch too."""
-    shares = ops.exp(scores - ops.stop_gradient(ops.max(scores, axis=-1, keepdims=True, initial=NEVER)))
-    return shares / ops.sum(shares, axis=-1, keepdims=True)
+    """Return the softmax along the last axis. Where that has size 1, as at a first step, `ops.softmax` warns."""
+    return ops.exp(scores - scores) if scores.shape[-1] == 1 else ops.softmax(scores, axis=-1)
 
 
 def root_mean_square_normalized(x: Any) -> Any:

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from keras import ops
+
 from layerwright.layers._arguments import is_whole
 
 Shape = Sequence[int | None]
@@ -72,3 +74,11 @@ def known_features(layer: str, shape: Sequence[int | None]) -> int:
             "pass inputs whose last axis has a size."
         )
     return shape[-1]
+
+
+def laid_along(axes: Sequence[int], weight: Any, inputs: Any) -> Any:
+    """Return a weight with sizes along `axes` in a shape that meets the inputs; as it is if those are the last axes."""
+    rank, sizes = len(inputs.shape), tuple(weight.shape)
+    if tuple(axes) == tuple(range(rank - len(sizes), rank)):
+        return weight
+    return ops.reshape(weight, broadcast_shape(axes, inputs.shape, sizes))

@@ -107,9 +107,10 @@ class BatchDelta(keras.layers.Layer):
         previous, seen = self.previous.value, self.seen.value
         if self.reduce is None:
             previous = _first(previous, rows)
-            seen = ops.reshape(_first(seen, rows), (-1, *[1] * (len(x.shape) - 1)))
-        start = ops.zeros_like(x) if self.first == "zeros" else x
-        outputs = ops.where(seen, x - ops.cast(ops.stop_gradient(previous), x.dtype), start)
+            seen = _first(seen, rows)[(..., *[None] * (len(x.shape) - 1))]
+        outputs = x - ops.cast(ops.stop_gradient(previous), x.dtype)  # which is 0 before the first
+        if self.first == "zeros":
+            outputs = outputs * ops.cast(seen, x.dtype)
         if training or self.update_in_inference:
             self._remember(x, rows)
         return outputs

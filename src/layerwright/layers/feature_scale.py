@@ -9,7 +9,7 @@ from keras import ops
 
 from layerwright.core.case import InputSpec, case, declared_cases
 from layerwright.layers._arguments import check_choice
-from layerwright.layers._axes import broadcast_shape, checked_axes, placed_axes, sizes_along
+from layerwright.layers._axes import broadcast_shape, checked_axes, laid_along, placed_axes, sizes_along
 from layerwright.layers._masks import laid_over
 
 Reduce = Literal["sum", "mean"]
@@ -119,9 +119,9 @@ class FeatureScale(keras.layers.Layer):
         if mask is not None:
             mask = laid_over("FeatureScale", mask, inputs)
             x = ops.where(mask, x, 0.0)
-        scaled = x * self._along(axes, self.scale, x)
+        scaled = x * laid_along(axes, ops.cast(self.scale, x.dtype), x)
         if self.reduce is None:
-            return scaled if self.bias is None else scaled + self._along(axes, self.bias, x)
+            return scaled if self.bias is None else scaled + laid_along(axes, ops.cast(self.bias, x.dtype), x)
         total = ops.sum(scaled, axes, keepdims=self.keepdims)
         if self.reduce == "mean":
             total = total / self._terms(axes, mask, x)
@@ -160,10 +160,6 @@ class FeatureScale(keras.layers.Layer):
 
     def _axes(self, shape: Sequence[int | None]) -> tuple[int, ...]:
         return placed_axes("FeatureScale", (self.axis,) if isinstance(self.axis, int) else self.axis, shape)
-
-    def _along(self, axes: Sequence[int], weight: Any, x: Any) -> Any:
-        """Return a weight as it meets x, in its dtype."""
-        return ops.reshape(ops.cast(weight, x.dtype), broadcast_shape(axes, x.shape, weight.shape))
 
     def _terms(self, axes: Sequence[int], mask: Any, x: Any) -> Any:
         """Return how many terms each mean has: those that the mask leaves, at least one."""

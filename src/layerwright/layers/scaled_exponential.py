@@ -10,7 +10,7 @@ from keras import ops
 
 from layerwright.core.case import case, declared_cases
 from layerwright.layers._arguments import check_choice
-from layerwright.layers._axes import broadcast_shape, checked_axes, placed_axes, sizes_along
+from layerwright.layers._axes import checked_axes, laid_along, placed_axes, sizes_along
 from layerwright.layers._precision import at_least_float32
 
 Output = Literal["linear", "log"]
@@ -117,15 +117,14 @@ class ScaledExponential(keras.layers.Layer):
     def call(self, inputs: Any) -> Any:
         """Return the scaled exponential of the inputs."""
         dtype = at_least_float32(self.compute_dtype)
-        shape = broadcast_shape(self._axes(inputs.shape), inputs.shape, self.exponent.shape)
-        exponent = ops.cast(inputs, dtype) * ops.reshape(ops.cast(self.exponent, dtype), shape)
-        scale = ops.cast(self.scale if self.learned_scale is None else self.learned_scale, dtype)
+        rates = laid_along(self._axes(inputs.shape), ops.cast(self.exponent, dtype), inputs)
+        exponent = ops.cast(inputs, dtype) * rates
+        scale = self.scale if self.learned_scale is None else ops.cast(self.learned_scale, dtype)
         highest = self._highest(scale)
-        is_cut = exponent > highest
-        exponent = ops.where(is_cut, highest, exponent)
-        scale = ops.where(is_cut, ops.stop_gradient(scale), scale)
-        logarithm = self.output_kind == "log"
-        outputs = exponent + ops.log(ops.abs(scale)) if logarithm else scale * ops.exp(exponent)
+        bounded = ops.minimum(exponent, highest)
+        if self.learned_scale is not None:
+            scale = ops.where(exponent > highest, ops.stop_gradient(scale), scale)
+        outputs = bounded + _log_of_size(scale) if self.output_kind == "log" else scale * ops.exp(bounded)
         return ops.cast(outputs, self.compute_dtype)
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
@@ -152,9 +151,15 @@ class ScaledExponential(keras.layers.Layer):
     def _highest(self, scale: Any) -> Any:
         """Return m. No gradient goes through it: where the result ends does not depend on the scale."""
         if self.max_logit != "auto":
-            return ops.cast(self.max_logit, scale.dtype)
-        beyond_one = ops.where(ops.abs(scale) > 1, ops.abs(scale), 1.0)
-        return math.log(LARGEST[self.compute_dtype]) - MARGIN - ops.stop_gradient(ops.log(beyond_one))
+            return self.max_logit
+        highest = math.log(LARGEST[self.compute_dtype]) - MARGIN
+        if self.learned_scale is None:
+            return highest - math.log(max(abs(self.scale), 1.0))
+        return highest - ops.stop_gradient(ops.log(ops.maximum(ops.abs(scale), 1.0)))
+
+
+def _log_of_size(scale: Any) -> Any:
+    return math.log(abs(scale)) if isinstance(scale, float) else ops.log(ops.abs(scale))
 
 
 def _is_finite(value: Any) -> bool:
