@@ -12,10 +12,27 @@ from layerwright.core.finding import Report as Report
 if TYPE_CHECKING:
     from layerwright.checker import check as check
     from layerwright.pytest_plugin import parametrize_with_checks as parametrize_with_checks
+    from layerwright.watch.callback import Watch as Watch
+    from layerwright.watch.probe import Probe as Probe
+    from layerwright.watch.rules import DeadUnits as DeadUnits
+    from layerwright.watch.rules import ExplodingGradient as ExplodingGradient
+    from layerwright.watch.rules import NonFinite as NonFinite
+    from layerwright.watch.rules import Unchanged as Unchanged
+    from layerwright.watch.rules import UpdateRatio as UpdateRatio
+    from layerwright.watch.rules import VanishingGradient as VanishingGradient
 
 __version__ = "0.1.0"
 
-_LAZY = {"check": "layerwright.checker", "parametrize_with_checks": "layerwright.pytest_plugin"}
+_LAZY = {
+    "check": "layerwright.checker",
+    "parametrize_with_checks": "layerwright.pytest_plugin",
+    "Watch": "layerwright.watch.callback",
+    "Probe": "layerwright.watch.probe",
+    **dict.fromkeys(
+        ("DeadUnits", "ExplodingGradient", "NonFinite", "Unchanged", "UpdateRatio", "VanishingGradient"),
+        "layerwright.watch.rules",
+    ),
+}
 
 
 def __getattr__(name: str) -> object:

@@ -59,5 +59,8 @@ class Backend(Protocol):
     def exported(self, model: Any, folder: str) -> Callable[[Sequence[Any]], Any]:
         """Export a model into a folder with `model.export`, load that and return it: a function of a list of arrays."""
 
+    def count(self, indices: Any, length: int) -> Any:
+        """Return how often each whole number below `length` stands in a vector; where it is compiled, too."""
+
     def random_state(self) -> Any:
         """Return the state of the framework's global random generator, comparable with `==`."""

@@ -134,6 +134,10 @@ def exported(model: Any, folder: str) -> Callable[[Sequence[Any]], Any]:
     return lambda arrays: program.serve([tf.convert_to_tensor(array) for array in arrays])
 
 
+def count(indices: Any, length: int) -> Any:
+    return tf.math.unsorted_segment_sum(tf.ones_like(indices), indices, length)  # XLA does not compile tf.math.bincount
+
+
 def random_state() -> Any:
     from tensorflow.python.eager import context  # op-level seeds are drawn from here; no public name
 

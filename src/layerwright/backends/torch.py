@@ -106,6 +106,10 @@ def operations(function: Callable[..., Any], arguments: Sequence[Any]) -> int | 
     return count
 
 
+def count(indices: Any, length: int) -> Any:
+    return torch.bincount(indices, minlength=length)
+
+
 def random_state() -> Any:
     return torch.random.get_rng_state().tolist()
 

@@ -1,12 +1,14 @@
-"""Find checks in their folders; refuse two with the same code."""
+"""Find checks and sinks in their folders; refuse two checks with the same code."""
 
 import importlib
 import pkgutil
 from collections.abc import Iterable
 from functools import cache
+from pathlib import Path
 
 from layerwright.core.check import Check
 from layerwright.core.errors import UsageError
+from layerwright.core.record import Sink
 
 
 @cache
@@ -46,6 +48,24 @@ def select_checks(select: Iterable[str] = (), ignore: Iterable[str] = ()) -> tup
     if not chosen:
         raise UsageError("no check is left after --select and --ignore; widen one or drop the other.")
     return chosen
+
+
+def sinks_for(folder: str | Path) -> list[Sink]:
+    """Return a sink of each kind that writes into a run's folder.
+
+    Raises:
+        UsageError: If a package that one needs is not installed.
+    """
+    root = importlib.import_module("layerwright.sinks")
+    modules = [
+        importlib.import_module(f"layerwright.sinks.{info.name}") for info in pkgutil.iter_modules(root.__path__)
+    ]
+    try:
+        return [module.for_folder(folder) for module in modules if hasattr(module, "for_folder")]
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"writing records into a folder needs {error.name}: pip install 'layerwright[watch]'."
+        ) from error
 
 
 def _matches(check: Check, prefix: str) -> bool:

@@ -24,8 +24,8 @@ def inner_layers(model: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def intercepted(layers: Mapping[str, Any], see: Callable[[str, Any], None]) -> Iterator[None]:
-    """While open, call `see(path, outputs)` after every call of one of the layers.
+def intercepted(layers: Mapping[str, Any], see: Callable[[str, Any], Any]) -> Iterator[None]:
+    """While open, every call of one of the layers returns `see(path, outputs)` in place of its outputs.
 
     The layers' methods are shadowed on the instance, and as they were afterwards.
     """
@@ -33,25 +33,25 @@ def intercepted(layers: Mapping[str, Any], see: Callable[[str, Any], None]) -> I
         for path, layer in layers.items():
             for method in ("call", "quantized_call"):  # the latter is called instead where a layer is quantised
                 if hasattr(layer, method):
-                    stack.enter_context(_shadowed(layer, method, path, see))
+                    stack.enter_context(shadowed(layer, method, _seen(getattr(layer, method), path, see)))
         yield
+
+
+def _seen(call: Callable[..., Any], path: str, see: Callable[[str, Any], Any]) -> Callable[..., Any]:
+    def seen(*args: Any, **kwargs: Any) -> Any:
+        return see(path, call(*args, **kwargs))
+
+    return seen
 
 
 @contextmanager
-def _shadowed(layer: Any, method: str, path: str, see: Callable[[str, Any], None]) -> Iterator[None]:
-    own = vars(layer).get(method)
-    original = getattr(layer, method)
-
-    def seen(*args: Any, **kwargs: Any) -> Any:
-        outputs = original(*args, **kwargs)
-        see(path, outputs)
-        return outputs
-
-    vars(layer)[method] = seen
+def shadowed(owner: Any, name: str, replacement: Any) -> Iterator[None]:
+    """While open, the attribute `name` of this one object is `replacement`. No `__setattr__` sees it."""
+    own = vars(owner)
+    before = {name: own[name]} if name in own else {}
+    own[name] = replacement
     try:
         yield
     finally:
-        if own is None:
-            del vars(layer)[method]
-        else:
-            vars(layer)[method] = own
+        del own[name]
+        own.update(before)

@@ -63,12 +63,13 @@ class Tapped(keras.Model):
         outputs: dict[str, list[Any]] = {path: [] for path in self._paths.values()}
         here = backends.current().trace_state()
 
-        def see(path: str, returned: Any) -> None:
+        def see(path: str, returned: Any) -> Any:
             if backends.current().trace_state() != here:
                 raise ValueError(
                     f"tap: {path!r} runs inside a compiled loop, from which nothing gets out; tap the layer around it."
                 )
             outputs[path].append(returned)
+            return returned
 
         options = {"training": training, "mask": mask}
         given = {name: value for name, value in options.items() if value is not None and takes(self.model.call, name)}

@@ -144,15 +144,14 @@ class CodebookDecoder(keras.layers.Layer):
     def call(self, indices: Any, mask: Any = None) -> Any:
         """Return the vectors that the indices stand for."""
         indices = _whole(indices)
-        known = self._known(indices, mask)
-        inside = ops.logical_and(indices >= 0, indices < self.num_codes)
-        wrong = ops.logical_and(known, ops.logical_not(inside))
-        if self.out_of_range == "error":
-            self._refuse(indices, wrong)
+        known = filled = self._known(indices, mask)
+        if self.out_of_range != "clip":
+            filled = ops.logical_and(known, ops.logical_and(indices >= 0, indices < self.num_codes))
         vectors = self._looked_up(ops.clip(indices, 0, self.num_codes - 1))
-        filled = known if self.out_of_range == "clip" else ops.logical_and(known, inside)
-        vectors = vectors * ops.expand_dims(ops.cast(filled, vectors.dtype), -1)  # a quarter of the time of `where`
+        vectors = vectors * ops.expand_dims(ops.cast(filled, vectors.dtype), -1)  # on torch half the time of `where`
         if self.out_of_range == "error":
+            wrong = ops.logical_and(known, ops.logical_not(filled))
+            self._refuse(indices, wrong)
             vectors = ops.where(ops.expand_dims(wrong, -1), np.nan, vectors)
         return self._combined(ops.cast(vectors, self.compute_dtype))
 

@@ -124,8 +124,11 @@ class ScaledExponential(keras.layers.Layer):
         bounded = ops.minimum(exponent, highest)
         if self.learned_scale is not None:
             scale = ops.where(exponent > highest, ops.stop_gradient(scale), scale)
-        outputs = bounded + _log_of_size(scale) if self.output_kind == "log" else scale * ops.exp(bounded)
-        return ops.cast(outputs, self.compute_dtype)
+        if self.output_kind == "log":
+            return ops.cast(bounded + _log_of_size(scale), self.compute_dtype)
+        raised = ops.exp(bounded)
+        is_one = self.learned_scale is None and self.scale == 1.0
+        return ops.cast(raised if is_one else scale * raised, self.compute_dtype)
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
         """Return the shape of the inputs."""

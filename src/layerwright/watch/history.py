@@ -1,0 +1,64 @@
+"""What was recorded, in memory."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from layerwright.core.record import Alert, PredictionRecord, ProbeRecord, Record, Run, TensorRecord
+
+
+class History:
+    """A sink that keeps everything.
+
+    Attributes:
+        tensors: The statistics of tensors, in the order of steps.
+        probes: The relative changes of the probe set.
+        predictions: What was predicted for the probe set.
+        alerts: What rules found.
+    """
+
+    def __init__(self) -> None:
+        self.tensors: list[TensorRecord] = []
+        self.probes: list[ProbeRecord] = []
+        self.predictions: list[PredictionRecord] = []
+        self.alerts: list[Alert] = []
+
+    def open(self, run: Run) -> None:
+        """Do nothing: a second `fit` goes on where the first ended."""
+
+    def write(self, records: Sequence[Record]) -> None:
+        """Keep the records."""
+        kept: dict[type, list[Any]] = {
+            TensorRecord: self.tensors,
+            ProbeRecord: self.probes,
+            PredictionRecord: self.predictions,
+            Alert: self.alerts,
+        }
+        for record in records:
+            kept[type(record)].append(record)
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    def to_pandas(self) -> Any:
+        """Return the statistics as a `pandas.DataFrame`: `step`, `tensor`, `kind` and a column for each statistic."""
+        import pandas as pd
+
+        rows = [
+            {"step": record.step, "tensor": record.tensor, "kind": record.kind.value, **record.values}
+            for record in self.tensors
+        ]
+        return pd.DataFrame(rows)
+
+    def probe_to_pandas(self) -> Any:
+        """Return the probe set's history as a `pandas.DataFrame`, one row for each look, tensor and sample.
+
+        It has the columns `step`, `tensor`, `id` and `relative_change`.
+        """
+        import pandas as pd
+
+        rows = [
+            (record.step, record.tensor, name, change)
+            for record in self.probes
+            for name, change in zip(record.ids, record.relative_change, strict=True)
+        ]
+        return pd.DataFrame(rows, columns=["step", "tensor", "id", "relative_change"])
