@@ -71,7 +71,7 @@ class FunctionalStep:
             forward = Forward(self._plan, self._tap(slots) if slots else None)
             with intercepted(self._plan.layers, forward.see):
                 outputs, others, *losses = original(trainable, others, *args, **kwargs)
-            self.skipped.update(forward.skipped)
+            self.skipped.update(forward.skipped())
             found = {"activation": packed(forward.rows()), "means": bundled(forward.means())}
             return outputs, [*others, *seen, found], *losses
 

@@ -43,7 +43,7 @@ class StatefulStep:
             forward = Forward(self._plan, self._tap if self._plan.activation_gradients else None)
             with intercepted(self._plan.layers, forward.see):
                 logs = original(data)
-            self.skipped.update(forward.skipped)
+            self.skipped.update(forward.skipped())
             self._seen |= {
                 "activation": packed(forward.rows()),
                 "means": bundled(forward.means()),

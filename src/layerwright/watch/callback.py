@@ -166,7 +166,7 @@ class Watch(keras.callbacks.Callback):
         return -first % self.every < steps
 
     def _probe_with(self, trainable: Any, others: Any) -> None:
-        if self._prober is not None and self._is_due(self._watching, self._model.steps_per_execution):
+        if self._prober is not None and self._model.built and self._is_due(self._watching, self._model.steps_per_execution):
             self._probed = self._prober.look(trainable, others)
 
     def _take(self, seen: dict[str, Any]) -> None:

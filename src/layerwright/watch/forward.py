@@ -24,11 +24,6 @@ class Forward:
     Args:
         plan: What is to be seen.
         tap: What to put behind each activation.
-
-    Attributes:
-        rows: The statistics of each activation, by its name.
-        means: Its feature means.
-        skipped: Why layers are not seen, by their paths.
     """
 
     def __init__(self, plan: Plan, tap: Tap | None = None) -> None:
@@ -37,17 +32,16 @@ class Forward:
         self._here = backends.current().trace_state()
         self._calls: Counter[str] = Counter()
         self._seen: dict[str, tuple[Any, int]] = {}
-        self.skipped: dict[str, str] = {}
+        self._elsewhere: set[str] = set()
 
     def see(self, path: str, outputs: Any) -> Any:
         """Take what a layer returned, and return what is to be returned in its place."""
         if backends.current().trace_state() != self._here:
-            self.skipped[path] = "it runs inside a compiled loop or a checkpoint, from which nothing gets out"
+            self._elsewhere.add(path)
             return outputs
         call = self._calls[path]
         self._calls[path] += 1
         if call >= MOST_CALLS:
-            self.skipped[path] = f"of its calls in a step the first {MOST_CALLS} are watched"
             return outputs
         tensors = tree.flatten(outputs)
         axis = units_axis(self._plan.layers[path])
@@ -60,6 +54,15 @@ class Forward:
                 tensor = self._tap(name, tensor) if self._tap else tensor
             replaced.append(tensor)
         return tree.pack_sequence_as(outputs, replaced) if self._tap else outputs
+
+    def skipped(self) -> dict[str, str]:
+        """Return why layers are not seen, or not at each call, by their paths."""
+        looped = "it runs inside a compiled loop or a checkpoint, from which nothing gets out"
+        often = f"of its calls in a step only the first {MOST_CALLS} are"
+        return {
+            **{path: looped for path in self._elsewhere if not self._calls[path]},
+            **{path: often for path, calls in self._calls.items() if calls > MOST_CALLS},
+        }
 
     def rows(self) -> dict[str, Any]:
         """Return the statistics of each activation by its name."""

@@ -167,15 +167,16 @@ def probabilities(scores: Array) -> Array:
 
     A single column is the probability, or the logit, of class 1 of two.
     """
-    shares = scores.astype("float64")
+    shares: Array = scores.astype("float64")
     if shares.shape[1] == 1:
         is_share = ((shares >= 0) & (shares <= 1)).all()
         positive = shares if is_share else 1 / (1 + np.exp(-shares))
         return np.concatenate([1 - positive, positive], axis=1)
     if (shares >= 0).all() and np.allclose(shares.sum(1), 1, atol=1e-2):
         return shares
-    powers: Array = np.exp(shares - shares.max(1, keepdims=True))
-    return powers / powers.sum(1, keepdims=True)
+    powers = np.exp(shares - shares.max(1, keepdims=True))
+    shares = powers / powers.sum(1, keepdims=True)
+    return shares
 
 
 def _classes(labels: Array) -> Array:
