@@ -259,6 +259,7 @@ class SampleMap(keras.layers.Layer):
             raise ValueError(f"SampleMap: the function returned {seen} for a sample; output_spec says {wanted}.")
 
 
+@case(inputs=(None, 5), others=OTHERS)
 @keras.saving.register_keras_serializable(package="layerwright")
 class BatchAwareSquare(SampleMap):
     """`SampleMap` of `ops.square`, under the name that articles give it.
@@ -292,4 +293,4 @@ def _fits(seen: list[Any], wanted: list[Any]) -> bool:
     )
 
 
-CASES = declared_cases(SampleMap)
+CASES = declared_cases(SampleMap) + declared_cases(BatchAwareSquare)
