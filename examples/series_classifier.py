@@ -77,7 +77,8 @@ def build_model(network: str) -> keras.Model:
     series, mask = keras.Input((None, 12), name="series"), keras.Input((None,), dtype="bool", name="mask")
     pooled = NETWORKS[network](normalise(series), mask)
     scores = keras.layers.Dense(SPEAKERS)(keras.layers.Dropout(0.2)(pooled))
-    return keras.Model({"series": series, "mask": mask}, scores)
+    taken = {"series": series} if NETWORKS[network] is plain_layers else {"series": series, "mask": mask}
+    return keras.Model(taken, scores)
 
 
 def train(
@@ -97,16 +98,27 @@ def train(
         keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1),
     )
     wanted = keras.utils.to_categorical(speakers, SPEAKERS)
-    inputs = {"series": series, "mask": mask}
-    model.fit(inputs, wanted, batch_size=BATCH, epochs=epochs, callbacks=list(callbacks), verbose=verbose)
+    model.fit(
+        inputs_of(model, series, mask),
+        wanted,
+        batch_size=BATCH,
+        epochs=epochs,
+        callbacks=list(callbacks),
+        verbose=verbose,
+    )
     return model
 
 
 def accuracy(model: keras.Model, split: str = "test", padding_length: int | None = None, fill: float = 0.0) -> float:
     """Return the share of the series of "train" or "test" whose speaker the network names, padded as `load` does."""
     series, mask, speakers = load(split, padding_length, fill)
-    scores = model.predict({"series": series, "mask": mask}, batch_size=len(series), verbose=0)
+    scores = model.predict(inputs_of(model, series, mask), batch_size=len(series), verbose=0)
     return float(np.mean(scores.argmax(axis=-1) == speakers))
+
+
+def inputs_of(model: keras.Model, series: Array, mask: Array) -> dict[str, Array]:
+    """Return what the network takes: the series, and the mask if it looks at it."""
+    return {name: values for name, values in {"series": series, "mask": mask}.items() if name in model.input}
 
 
 def report_loss(name: str, every: int = 10) -> keras.callbacks.Callback:

@@ -255,6 +255,34 @@ def explain(code: Annotated[str, typer.Argument(help="A check's code or slug, su
 
 
 @app.command()
+def show(
+    folder: Annotated[str, typer.Argument(metavar="RUN", help="The folder that `Watch` was given as a sink.")],
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", help="Write a page with the pictures to this file.", metavar="FILE"),
+    ] = None,
+    most: Annotated[int, typer.Option("--most", help="Rows of each kind at most.", min=1)] = 20,
+) -> None:
+    """Show what a watched run recorded: alerts, the course of each tensor, the samples that were learned worst.
+
+    A run can be shown while it goes on.
+    """
+    from rich.console import Console
+
+    from layerwright.report.run import read_run
+    from layerwright.report.run_html import render_run_html
+    from layerwright.report.run_terminal import render_run
+
+    _prove_writable(html, "--html")
+    run = read_run(folder)
+    console = Console(highlight=False)
+    console.print(render_run(run, most))
+    if html is not None:
+        html.write_text(render_run_html(run), "utf-8")
+        console.print(f"The pictures are in {html}.")
+
+
+@app.command()
 def demo() -> None:
     """Prove a dozen broken layers and two sound ones, then train with the sound ones on real data."""
     from layerwright.demo import run
@@ -308,13 +336,13 @@ def _backends(chosen: list[BackendChoice] | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(backend.value for backend in chosen))
 
 
-def _prove_writable(output: Path | None) -> None:
+def _prove_writable(output: Path | None, option: str = "--output") -> None:
     if output is None:
         return
     try:
         output.open("a").close()
     except OSError as error:
-        raise UsageError(f"--output {output} cannot be written: {error.strerror}.") from None
+        raise UsageError(f"{option} {output} cannot be written: {error.strerror}.") from None
 
 
 def _progress() -> Any:

@@ -62,3 +62,23 @@ def test_drifting_batches():
 
     distances = drifting_batches.main()
     assert distances.index(max(distances)) == drifting_batches.CHANGED
+
+
+def test_mislabelled_digits(tmp_path):
+    import mislabelled_digits
+
+    figures = mislabelled_digits.main(short=True, folder=tmp_path)
+    assert figures["chance"] == 0.1
+    assert figures["precision"] > 0.6
+
+
+def test_failing_networks():
+    import failing_networks
+
+    watches = failing_networks.main()
+    (first, *_) = watches["dying"].history.alerts
+    assert (first.rule, first.kind) == ("DeadUnits", "activation")
+    (first, *_) = watches["exploding"].history.alerts
+    assert first.rule == "ExplodingGradient"
+    for watch in watches.values():
+        assert max(record.step for record in watch.history.tensors) < 40

@@ -1,5 +1,6 @@
 """Records as Parquet files, in parts, which DuckDB, pandas and the like read as one table while a run goes on."""
 
+import json
 import os
 import socket
 import time
@@ -43,8 +44,11 @@ class Parquet:
         self._part = 0
 
     def open(self, run: Run) -> None:
-        """Make the folder."""
-        folder_of(self._folder)
+        """Make the folder, and note in it what is watched: `run-….json`."""
+        folder = folder_of(self._folder)
+        about = {"model": run.model, "backend": run.backend, "process": run.process, **run.settings}
+        note = folder / f"run-{time.time_ns():020d}-{run.process:03d}.json"
+        note.write_text(json.dumps(about, indent=2) + "\n", "utf-8")
         self._process = run.process
         self._since = time.monotonic()
 

@@ -4,6 +4,7 @@ import logging
 import warnings
 import weakref
 from collections.abc import Iterable, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -97,7 +98,7 @@ class Watch(keras.callbacks.Callback):
         self.max_elements = max_elements
         self.bins = bins
         self.probe = probe
-        self.rules = tuple(rules)
+        self.rules = tuple(map(deepcopy, rules))  # some remember what they saw
         for rule in self.rules:
             self._check_rule(rule)
         self.history = History()
@@ -166,7 +167,11 @@ class Watch(keras.callbacks.Callback):
         return -first % self.every < steps
 
     def _probe_with(self, trainable: Any, others: Any) -> None:
-        if self._prober is not None and self._model.built and self._is_due(self._watching, self._model.steps_per_execution):
+        if (
+            self._prober is not None
+            and self._model.built
+            and self._is_due(self._watching, self._model.steps_per_execution)
+        ):
             self._probed = self._prober.look(trainable, others)
 
     def _take(self, seen: dict[str, Any]) -> None:

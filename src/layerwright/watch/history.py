@@ -1,8 +1,10 @@
 """What was recorded, in memory."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
+from layerwright.core.dynamics import dynamics
 from layerwright.core.record import Alert, PredictionRecord, ProbeRecord, Record, Run, TensorRecord
 
 
@@ -62,3 +64,13 @@ class History:
             for name, change in zip(record.ids, record.relative_change, strict=True)
         ]
         return pd.DataFrame(rows, columns=["step", "tensor", "id", "relative_change"])
+
+    def samples_to_pandas(self) -> Any:
+        """Return how each sample of the probe set fared as a `pandas.DataFrame`, the least confident first.
+
+        It has the columns of `SampleDynamics`: `id`, `confidence`, `variability`, `correctness`, `forgetting_events`,
+        `flips` and `predicted`.
+        """
+        import pandas as pd
+
+        return pd.DataFrame([asdict(sample) for sample in dynamics(self.predictions)])

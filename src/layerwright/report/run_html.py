@@ -1,0 +1,32 @@
+"""A watched run as one page, which needs no network and nothing beside it."""
+
+import json
+import math
+from dataclasses import asdict
+from html import escape
+from importlib.resources import files
+from typing import Any
+
+from layerwright.report.run import WatchedRun
+
+
+def render_run_html(run: WatchedRun) -> str:
+    """Return the page."""
+    data = {
+        "about": dict(run.about),
+        "series": [asdict(series) for series in run.series],
+        "probe": {
+            tensor: {"steps": list(by_step), "values": [list(map(_known, row)) for row in by_step.values()]}
+            for tensor, by_step in run.probe.items()
+        },
+        "ids": list(run.ids),
+        "samples": [asdict(sample) for sample in run.samples],
+        "alerts": [{name: _known(value) for name, value in alert.items()} for alert in run.alerts],
+    }
+    text = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("</", "<\\/")
+    page = files("layerwright.report").joinpath("run.html").read_text("utf-8")
+    return page.replace("@NAME@", escape(run.name)).replace("@DATA@", text)
+
+
+def _known(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
