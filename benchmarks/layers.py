@@ -2,7 +2,7 @@
 
     python benchmarks/layers.py                          every installed backend, compiled as training compiles
     python benchmarks/layers.py --layers MaskedAverage   some layers
-    python benchmarks/layers.py --torch-compile          torch.compile too: minutes of compilation
+    python benchmarks/layers.py --backend torch --torch-compile --sizes middle    torch.compile: minutes of compilation
     python benchmarks/layers.py --write                  and put the tables into docs/performance.md
 
 All ways to compute a row take turns in one process a backend, after they were found to compute the same; medians over
@@ -39,7 +39,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=11, help="turns that each way takes")
     parser.add_argument("--layers", default="", help="names of layers, comma separated; by default all")
-    parser.add_argument("--torch-compile", action="store_true", help="measure torch.compile too")
+    parser.add_argument("--sizes", default="", help="of small, middle, large, comma separated; by default all")
+    parser.add_argument("--torch-compile", action="store_true", help="measure torch.compile alone on torch")
     parser.add_argument("--write", action="store_true", help=f"put the tables into {PAGE.relative_to(ROOT)}")
     parser.add_argument("--backend", help="only this one")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
@@ -72,7 +73,8 @@ def measure(options: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
     from rows import rows
 
     wanted = set(filter(None, options.layers.split(",")))
-    chosen = [row for row in rows() if not wanted or row.name in wanted]
+    sizes = list(filter(None, options.sizes.split(",")))
+    chosen = [row for row in rows(sizes) if not wanted or row.name in wanted]
     found: dict[str, list[dict[str, Any]]] = {}
     for mode, prepare in modes(options.torch_compile).items():
         rate = operations_a_second(prepare)

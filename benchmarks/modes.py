@@ -15,7 +15,7 @@ def modes(torch_compile: bool) -> dict[str, Prepare]:
         return {"jit": _jax}
     if backend == "tensorflow":
         return {"graph": _tensorflow(xla=False), "XLA": _tensorflow(xla=True)}
-    return {"eager": _torch(compiled=False)} | ({"torch.compile": _torch(compiled=True)} if torch_compile else {})
+    return {"torch.compile": _torch(compiled=True)} if torch_compile else {"eager": _torch(compiled=False)}
 
 
 def _is_float(array: Any) -> bool:

@@ -1,5 +1,6 @@
 """The rows that `layers.py` times: each layer at three sizes, beside the naive way, Keras's own, and native code."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -21,16 +22,16 @@ from keras import ops
 from layerwright import layers as ours
 from layerwright.layers._sample_functions import centered
 
-SMALL, MIDDLE, LARGE = (32, 64, 16), (64, 128, 64), (64, 256, 256)
+SIZES = {"small": (32, 64, 16), "middle": (64, 128, 64), "large": (64, 256, 256)}
 """(batch, time, features)."""
 
 
 CODES = 1024
 
 
-def rows() -> list[Row]:
-    """Return every layer at three sizes."""
-    return [make(shape) for make in MAKERS for shape in (SMALL, MIDDLE, LARGE)]
+def rows(sizes: Iterable[str] = ()) -> list[Row]:
+    """Return every layer at three sizes, or at these."""
+    return [make(SIZES[size]) for make in MAKERS for size in sizes or SIZES]
 
 
 def _masked_average(shape: Shape) -> Row:

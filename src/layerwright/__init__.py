@@ -12,6 +12,7 @@ from layerwright.core.finding import Report as Report
 if TYPE_CHECKING:
     from layerwright.checker import check as check
     from layerwright.pytest_plugin import parametrize_with_checks as parametrize_with_checks
+    from layerwright.watch.batch_change import BatchChangeCallback as BatchChangeCallback
     from layerwright.watch.callback import Watch as Watch
     from layerwright.watch.probe import Probe as Probe
     from layerwright.watch.rules import DeadUnits as DeadUnits
@@ -26,6 +27,7 @@ __version__ = "0.1.0"
 _LAZY = {
     "check": "layerwright.checker",
     "parametrize_with_checks": "layerwright.pytest_plugin",
+    "BatchChangeCallback": "layerwright.watch.batch_change",
     "Watch": "layerwright.watch.callback",
     "Probe": "layerwright.watch.probe",
     **dict.fromkeys(

@@ -37,7 +37,7 @@ def test_the_terminal_says_what_matters(folder):
         "NonFinite",
         "not finite",
         "encoder/dense",
-        "▁▃▅█ 7.5",
+        "▁▃▆█ 7.5",
         "least confident first",
         "dog",
     ):

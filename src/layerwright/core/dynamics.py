@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from layerwright.core.record import PredictionRecord
 
@@ -56,5 +57,4 @@ def dynamics(looks: Sequence[PredictionRecord]) -> list[SampleDynamics]:
 
 
 def _changes(values: Sequence[object], only_from_true: bool = False) -> int:
-    pairs = zip(values, values[1:], strict=False)
-    return sum(before != after and (before is True or not only_from_true) for before, after in pairs)
+    return sum(before != after and (before is True or not only_from_true) for before, after in pairwise(values))

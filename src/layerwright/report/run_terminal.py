@@ -31,11 +31,9 @@ def render_run(run: WatchedRun, most: int = MOST_ROWS) -> RenderableType:
         Text.from_markup(f"{title}{len(steps)} looks from step {steps[0]} to {steps[-1]}"),
         *_alerts(run, most),
     ]
-    for kind in dict.fromkeys(series.kind for series in run.series):
-        parts.append(_tensors([series for series in run.series if series.kind == kind], run, kind, most))
-    if run.samples:
-        parts.append(_samples(run))
-    return Group(*parts)
+    kinds = dict.fromkeys(series.kind for series in run.series)
+    tables = (_tensors([series for series in run.series if series.kind == kind], run, kind, most) for kind in kinds)
+    return Group(*parts, *tables, *([_samples(run)] if run.samples else []))
 
 
 def _alerts(run: WatchedRun, most: int) -> list[RenderableType]:

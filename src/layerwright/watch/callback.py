@@ -3,8 +3,10 @@
 import logging
 import warnings
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -12,6 +14,7 @@ import keras
 
 from layerwright.core.discovery import sinks_for
 from layerwright.core.record import Kind, Record, Run, Sink, TensorRecord
+from layerwright.watch.attached import watched_calls
 from layerwright.watch.history import History
 from layerwright.watch.looks import Looks
 from layerwright.watch.plan import Plan
@@ -147,6 +150,42 @@ class Watch(keras.callbacks.Callback):
     def close(self) -> None:
         """Write out what sinks still have in hand, and close them. Called at the end of `fit`, and at exit."""
         _close_all(self._open)
+
+    @contextmanager
+    def attached(self, model: Any, sample: Any = None) -> Iterator["Watch"]:
+        """Watch a model outside `fit`: each call of it counts as a step, and each `every`-th is recorded.
+
+        Activations alone are seen, without shifts between batches, gradients, weights and the probe set. Functions that
+        were compiled before do not call back; what Keras compiles for `predict` is compiled anew.
+
+            with watch.attached(model):
+                for x in batches:
+                    step(model, x)
+
+        Args:
+            model: The model.
+            sample: Inputs to call it with once before, if it is not built yet.
+
+        Raises:
+            ValueError: As from `fit`.
+        """
+        if sample is not None and not model.built:
+            model(sample)
+        self._model = model  # which rules may tell to stop
+        looks = Looks([name for name in self.statistics if name != "between_batch_shift"])
+
+        def receive(seen: dict[str, Any]) -> None:
+            step, self._step = self._step, self._step + 1
+            if step % self.every == 0:
+                tensors = list(looks.records(step, seen, before=-1))
+                self._write([*tensors, *self._alerts(tensors)])
+
+        self._open_sinks(model)
+        try:
+            with watched_calls(model, replace(self._plan(model), activation_gradients=False, weights=False), receive):
+                yield self
+        finally:
+            self.close()
 
     def to_pandas(self) -> Any:
         """Return the statistics recorded so far as a `pandas.DataFrame`, one row for each tensor and step."""

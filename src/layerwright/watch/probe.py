@@ -174,8 +174,8 @@ def probabilities(scores: Array) -> Array:
         return np.concatenate([1 - positive, positive], axis=1)
     if (shares >= 0).all() and np.allclose(shares.sum(1), 1, atol=1e-2):
         return shares
-    powers = np.exp(shares - shares.max(1, keepdims=True))
-    shares = powers / powers.sum(1, keepdims=True)
+    shares = np.exp(shares - shares.max(1, keepdims=True))
+    shares /= shares.sum(1, keepdims=True)
     return shares
 
 
