@@ -34,6 +34,7 @@ format: $(INSTALLED)
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/checker.py
 	$(BIN)/python benchmarks/layers.py
+	$(BIN)/python benchmarks/watch.py
 
 clean:
 	rm -rf $(VENV) build dist

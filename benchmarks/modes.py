@@ -101,6 +101,10 @@ def _torch(compiled: bool) -> Prepare:
     import torch
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    if compiled:
+        import torch._dynamo
+
+        torch._dynamo.config.recompile_limit = 10_000  # one function of Keras's runs every layer, compiled for each
 
     def prepare(contestant: Any, inputs: Any, backward: bool) -> Callable[[], Any]:
         if contestant.layer is not None and not contestant.layer.built:
