@@ -8,7 +8,9 @@ import pytest
 from keras import ops
 
 from layerwright import BatchChangeCallback, Watch, backends
+from layerwright.core.record import Kind, TensorRecord
 from layerwright.watch import batch_change, callback, probe
+from layerwright.watch.history import History
 
 BACKEND = keras.backend.backend()
 RNG = np.random.default_rng(0)
@@ -111,3 +113,12 @@ def test_batch_change_wants_a_whole_number():
 @pytest.mark.parametrize("module", [batch_change, callback, probe])
 def test_examples_in_docstrings_run(module):
     assert doctest.testmod(module).failed == 0
+
+
+def test_memory_is_bounded():
+    history = History(most=100)
+    for step in range(500):
+        history.write([TensorRecord(step, "dense", Kind.WEIGHT, {"n": 1.0})])
+    assert 100 <= len(history.tensors) <= 110
+    assert history.tensors[-1].step == 499
+    assert list(history.to_pandas().columns) == ["step", "tensor", "kind", "n"]

@@ -9,7 +9,10 @@ from layerwright.core.record import Alert, PredictionRecord, ProbeRecord, Record
 
 
 class History:
-    """A sink that keeps everything.
+    """A sink that keeps records in memory.
+
+    Args:
+        most: How many records of a kind are kept; of more, the oldest go. Other sinks keep them all.
 
     Attributes:
         tensors: The statistics of tensors, in the order of steps.
@@ -18,7 +21,8 @@ class History:
         alerts: What rules found.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = 100_000) -> None:
+        self._most = most
         self.tensors: list[TensorRecord] = []
         self.probes: list[ProbeRecord] = []
         self.predictions: list[PredictionRecord] = []
@@ -37,6 +41,9 @@ class History:
         }
         for record in records:
             kept[type(record)].append(record)
+        for each in kept.values():
+            if len(each) > 1.1 * self._most:  # seldom, since it moves all that stay
+                del each[: -self._most]
 
     def close(self) -> None:
         """Do nothing."""
