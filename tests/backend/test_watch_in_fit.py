@@ -10,6 +10,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 from keras import ops
 
@@ -354,6 +355,23 @@ def test_nothing_is_left_when_fit_breaks_off(error, when):
     model.fit(x, y, verbose=0)
     model.fit(x, y, batch_size=8, verbose=0, callbacks=[watch])
     assert traces(model) == before
+
+
+def test_a_broken_off_fit_loses_nothing(tmp_path):
+    model = flat()
+    model.compile("adam", "sparse_categorical_crossentropy")
+    watch = Watch("hidden", every=1, sinks=[tmp_path])
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(
+            np.ones((SAMPLES, 6)),
+            np.zeros(SAMPLES),
+            batch_size=8,
+            verbose=0,
+            callbacks=[watch, Breaks(KeyboardInterrupt(), "on_train_batch_end")],
+        )
+    watch.close()  # as at exit
+    assert [record.step for record in watch.history.tensors] == [0, 1]
+    assert pd.read_parquet(tmp_path / "tensors")["step"].tolist() == [0, 1]
 
 
 def test_a_layer_that_breaks_while_it_is_watched_leaves_nothing():

@@ -44,6 +44,8 @@ class FunctionalStep:
             (model, "stateless_compute_loss", self._stateless_compute_loss),
             (model.optimizer, "stateless_apply", self._stateless_apply),
         ]
+        if hasattr(model, "_enforce_jax_state_sharding"):  # Keras before 3.12 passes the state through it
+            owners.append((model, "_enforce_jax_state_sharding", self._enforce_sharding))
         with ExitStack() as stack:
             for owner, name, make in owners:
                 stack.enter_context(shadowed(owner, name, make(getattr(owner, name))))
@@ -85,6 +87,14 @@ class FunctionalStep:
             return loss, (trainable, [*others, *seen], metrics)
 
         return stateless_compute_loss
+
+    def _enforce_sharding(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def enforce_sharding(trainable: Any, others: Any, *args: Any) -> Any:
+            others, seen = self._parted(others, self._model.non_trainable_variables)
+            trainable, others, *rest = original(trainable, others, *args)
+            return trainable, [*others, *seen], *rest
+
+        return enforce_sharding
 
     def _stateless_apply(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def stateless_apply(optimizer_variables: Any, grads: Any, trainable_variables: Any) -> Any:

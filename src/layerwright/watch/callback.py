@@ -119,13 +119,13 @@ class Watch(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002 - Keras's signature
         """Make ready to watch the model that `fit` is about to train."""
+        self.close()  # an earlier `fit` may have been broken off
         model = self._model  # `self.model` would have JAX copy its state back
         plan = self._plan(model)
         if self._training is None or not self._training.watches(model, plan):
             self._training = Training(model, plan, take=self._take, before=self._probe_with)
             self._prober = None if self.probe is None else ProbeWatcher(self.probe, model, plan)
         self._training.prepare()
-        self._seen = self._probed = None
         self._open_sinks(model)
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002 - Keras's signature
@@ -144,11 +144,11 @@ class Watch(keras.callbacks.Callback):
 
     def on_train_end(self, logs: Any = None) -> None:  # noqa: ARG002 - Keras's signature
         """Record the last step, and write out what is still in hand."""
-        self._settle()
         self.close()
 
     def close(self) -> None:
-        """Write out what sinks still have in hand, and close them. Called at the end of `fit`, and at exit."""
+        """Record the last step, and write out all that is in hand. `fit` does so at its end, unless it is broken off."""
+        self._settle()
         _close_all(self._open)
 
     @contextmanager
@@ -252,7 +252,6 @@ class Watch(keras.callbacks.Callback):
             "max_elements": self.max_elements,
         }
         run = Run(model.name, keras.backend.backend(), _process(), settings)
-        self.close()
         for sink in self._sinks:
             sink.open(run)
             self._open.append(sink)

@@ -56,7 +56,7 @@ def row(x: Any, bins: int = 0, units_axis: int = -1) -> Any:
         low + nothing,
         high + nothing,
         _share(is_zero),
-        _share(ops.all(is_zero, axis=_others(x, units_axis))),
+        _share(ops.all(_by_unit(is_zero, units_axis), axis=0)),
     ]
     numbers = ops.stack([ops.cast(part, "float32") for part in parts])
     return ops.concatenate([numbers, _counts(known, finite, low, high, bins)]) if bins else numbers
@@ -66,10 +66,11 @@ def _share(flags: Any) -> Any:
     return ops.mean(ops.cast(flags, "float32"))
 
 
-def _others(x: Any, axis: int) -> tuple[int, ...]:
-    """Return all axes but one."""
-    rank = len(x.shape)
-    return tuple(other for other in range(rank) if rank and other != axis % rank)
+def _by_unit(x: Any, axis: int) -> Any:
+    """Return x as a matrix with a column for each unit."""
+    if not x.shape:
+        return ops.reshape(x, (1, 1))
+    return ops.reshape(ops.moveaxis(x, axis, -1), (-1, ops.shape(x)[axis]))
 
 
 def _counts(x: Any, finite: Any, low: Any, high: Any, bins: int) -> Any:
