@@ -609,3 +609,32 @@ def test_a_sink_that_fails_ends_and_training_goes_on():
         trained(flat, watch)
     assert full.written == 1
     assert len(watch.history.tensors) == 6
+
+
+class Own(keras.Model):
+    """A model with a training step of its own, as Keras's guides write one."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense = keras.layers.Dense(3, activation="softmax", name="out")
+
+    def call(self, inputs):
+        return self.dense(inputs)
+
+    def train_step(self, *args):
+        return super().train_step(*args)
+
+
+def test_a_training_step_of_ones_own_is_watched():
+    watch = Watch(every=2, gradients=("weight",), probe=Probe(np.ones((3, 6), "float32")))
+    assert_same(Own, watch=watch)
+    assert sites(watch) == ["out"]
+    assert sites(watch, Kind.WEIGHT_GRADIENT)
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="elsewhere nothing passes through the training step")
+def test_activation_gradients_are_refused_where_they_would_be_met():
+    with pytest.raises(
+        ValueError, match=r"Watch: on JAX gradients=.* needs Keras's own train_step, and Own has another"
+    ):
+        trained(Own, Watch(gradients=("activation",)))

@@ -24,9 +24,17 @@ class FunctionalStep:
 
     The gradient of an activation leaves `jax.value_and_grad` as the gradient by an argument of zeros, a *slot*, which
     is added behind the trainable variables and taken away before the optimizer sees it.
+
+    Raises:
+        ValueError: If such gradients are wanted of a model with a `train_step` of its own, which would meet the slots.
     """
 
     def __init__(self, model: Any, plan: Plan) -> None:
+        if plan.activation_gradients and type(model).train_step is not keras.Model.train_step:
+            raise ValueError(
+                f"Watch: on JAX gradients=('activation',) needs Keras's own train_step, and {type(model).__name__} has "
+                "another, to which the gradients would look like some of weights; leave 'activation' out."
+            )
         self._model = model
         self._plan = plan
         self._slots = 2 * len(plan.layers) + SPARE if plan.activation_gradients else 0

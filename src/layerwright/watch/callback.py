@@ -33,13 +33,15 @@ class Watch(keras.callbacks.Callback):
 
     Every `every` steps the compiled training step also returns statistics of what the watched layers returned. Nothing
     is added to the model, and nothing about the training changes: where a compiler does not reorder sums because of the
-    additional results, the weights end bit for bit the same.
+    additional results, the weights end bit for bit the same. (On torch with `jit_compile=True` the watched steps are
+    compiled apart from the others, and draw other numbers for dropout.)
 
     Statistics of a tensor x, of its finite elements: `"moments"` (mean, std, norm), `"extrema"` (min, max),
     `"zero_fraction"` (share of zeros; share of units that are 0 throughout, `dead_fraction`), `"histogram"`, and
     `"between_batch_shift"`: ‖mₜ - mₜ₋₁‖, absolutely and relative to ‖mₜ₋₁‖, for the feature means m of two batches one
     after another. The number of elements looked at, `n`, and of those that are not finite, `nonfinite`, are recorded
-    always. Of an activation, the batch's first rows are looked at, up to `max_elements` elements; of weights, all.
+    always. Of an activation, the batch's first rows are looked at, up to `max_elements` elements; of weights, all. With
+    `steps_per_execution` above 1 the last of the steps that are executed together is looked at.
 
     Args:
         layers: Which layers: paths, names or patterns such as `"encoder/*"`, or layers; by default every layer, nested
@@ -147,7 +149,7 @@ class Watch(keras.callbacks.Callback):
         self.close()
 
     def close(self) -> None:
-        """Record the last step, and write out all that is in hand. `fit` does so at its end, unless it is broken off."""
+        """Record the last step, and write out what is in hand; `fit` does so at its end, unless it is broken off."""
         self._settle()
         _close_all(self._open)
 
