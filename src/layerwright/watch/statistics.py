@@ -68,7 +68,7 @@ def _share(flags: Any) -> Any:
 
 def _by_unit(x: Any, axis: int) -> Any:
     """Return x as a matrix with a column for each unit."""
-    if not x.shape:
+    if len(x.shape) == 0:  # TensorFlow's shape of a number is no false value
         return ops.reshape(x, (1, 1))
     return ops.reshape(ops.moveaxis(x, axis, -1), (-1, ops.shape(x)[axis]))
 
