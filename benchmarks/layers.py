@@ -2,8 +2,9 @@
 
     python benchmarks/layers.py                          every installed backend, compiled as training compiles
     python benchmarks/layers.py --layers MaskedAverage   some layers
-    python benchmarks/layers.py --backend torch --torch-compile --sizes middle    torch.compile: minutes of compilation
-    python benchmarks/layers.py --write                  and put the tables into docs/performance.md
+    python benchmarks/layers.py --torch-compile --sizes middle    torch.compile: half an hour of compilation
+    python benchmarks/layers.py --write                  and put the tables into docs/performance.md; with
+                                                         --torch-compile beside what is there
 
 All ways to compute a row take turns in one process a backend, after they were found to compute the same; medians over
 the rounds are compared, so that a machine that others use too disturbs all alike. Ours takes part twice, compiled
@@ -25,6 +26,8 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "performance.md"
 START, END = "<!-- tables: python benchmarks/layers.py --write -->", "<!-- end of tables -->"
+COMPILED = "<!-- torch.compile: python benchmarks/layers.py --torch-compile --sizes middle --write -->"
+END_COMPILED = "<!-- end of torch.compile -->"
 DIRECTIONS = ("forward", "and backward")
 COPY, SAFE = "copy", "as safe"
 SECONDS_A_TURN = 0.02
@@ -49,6 +52,8 @@ def main() -> None:
         print(json.dumps(measure(options)))
         return
     tables = []
+    if options.torch_compile:
+        options.backend = "torch"
     for backend in [options.backend] if options.backend else installed():
         environment = {**quiet_environment(backend), "OMP_NUM_THREADS": ""}
         done = subprocess.run(
@@ -62,9 +67,10 @@ def main() -> None:
         print(*found, sep="\n", flush=True)
         tables += found
     if options.write:
+        start, end = (COMPILED, END_COMPILED) if options.torch_compile else (START, END)
         page = PAGE.read_text("utf-8")
-        before, after = page.partition(START)[0], page.partition(END)[2]
-        PAGE.write_text("\n".join([before + START, "", *tables, END]) + after, "utf-8")
+        before, after = page.partition(start)[0], page.partition(end)[2]
+        PAGE.write_text("\n".join([before + start, "", *tables, end]) + after, "utf-8")
 
 
 def measure(options: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:

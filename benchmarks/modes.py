@@ -1,6 +1,7 @@
 """How each backend runs what `layers.py` times: as it is trained, and as it can be compiled."""
 
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 import keras
@@ -56,7 +57,7 @@ def _jax(contestant: Any, inputs: Any, backward: bool) -> Callable[[], Any]:
     return lambda: jax.block_until_ready(compiled(weights, x, state, call))
 
 
-def _eager(contestant: Any, make: Callable[[Any], Any]) -> tuple[Callable[..., Any], list[Any]]:
+def _eager(contestant: Any, make: Callable[[Any], Any]) -> tuple[FunctionType, list[Any]]:
     """Return a function of inputs and call arguments, and the weights that it uses."""
     layer = contestant.layer
     if layer is None:
@@ -97,6 +98,13 @@ def _tensorflow(xla: bool) -> Prepare:
     return prepare
 
 
+def _of_its_own(function: FunctionType) -> FunctionType:
+    """Return the function with code of its own: what torch.compile made for another is then not looked through."""
+    return FunctionType(
+        function.__code__.replace(), function.__globals__, function.__name__, function.__defaults__, function.__closure__
+    )
+
+
 def _torch(compiled: bool) -> Prepare:
     import torch
 
@@ -104,7 +112,8 @@ def _torch(compiled: bool) -> Prepare:
     if compiled:
         import torch._dynamo
 
-        torch._dynamo.config.recompile_limit = 10_000  # one function of Keras's runs every layer, compiled for each
+        for name in ("recompile_limit", "accumulated_recompile_limit"):  # Keras's functions run every layer
+            setattr(torch._dynamo.config, name, 10_000)
 
     def prepare(contestant: Any, inputs: Any, backward: bool) -> Callable[[], Any]:
         if contestant.layer is not None and not contestant.layer.built:
@@ -113,7 +122,7 @@ def _torch(compiled: bool) -> Prepare:
         x = torch.tensor(inputs, device=device, requires_grad=backward and _is_float(inputs))
         call = {name: torch.tensor(value, device=device) for name, value in contestant.call.items()}
         wanted = [*(weight for weight in weights if weight.requires_grad), *([x] if x.requires_grad else [])]
-        called = torch.compile(run) if compiled else run
+        called = torch.compile(_of_its_own(run)) if compiled else run
 
         def forward() -> Any:
             with torch.no_grad():

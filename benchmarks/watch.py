@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,7 @@ def ways() -> dict[str, Callable[[Any, Any], list[Any]]]:
         "Watch, every=10, gradients too": watching(every=10, gradients=("activation", "weight")),
         "predict_on_batch each step": predicting,
     }
-    if keras.backend.backend() == "tensorflow":  # which it needs
+    if find_spec("tensorflow"):  # without which it does not run, on no backend
         board = keras.callbacks.TensorBoard
         found["Keras's TensorBoard, each step"] = lambda *_: [
             board(tempfile.mkdtemp(), histogram_freq=1, update_freq="batch")
@@ -118,16 +119,17 @@ def ways() -> dict[str, Callable[[Any, Any], list[Any]]]:
     return found
 
 
-def predicting(model: Any, x: Any) -> list[Any]:
+def predicting(_: Any, x: Any) -> list[Any]:
     """Return the callback that people write: the outputs of a fixed batch, after each step."""
     import keras
     import numpy as np
 
-    def after(*_: Any) -> None:
-        outputs = model.predict_on_batch(x[:BATCH])
-        np.mean(outputs), np.std(outputs)
+    class Predicting(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
+            outputs = self.model.predict_on_batch(x[:BATCH])
+            np.mean(outputs), np.std(outputs)
 
-    return [keras.callbacks.LambdaCallback(on_train_batch_end=after)]
+    return [Predicting()]
 
 
 def hooked(model: Any, _: Any) -> list[Any]:

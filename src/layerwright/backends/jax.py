@@ -117,7 +117,7 @@ def exported(model: Any, folder: str) -> Callable[[Sequence[Any]], Any]:
 
 
 def count(indices: Any, length: int) -> Any:
-    return jnp.sum(indices[:, None] == jnp.arange(length), axis=0, dtype="int32")  # XLA's scatter takes ten times that
+    return jnp.zeros(length, "int32").at[indices].add(1)  # a comparison with each takes four times that
 
 
 def random_state() -> Any:

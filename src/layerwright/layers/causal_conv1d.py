@@ -142,7 +142,8 @@ class CausalConv1D(keras.layers.Conv1D):
             mask = ops.convert_to_tensor(mask)
             check_mask_shape("CausalConv1D", mask, inputs, covers=(0, 1))
             inputs = _zero_unless(mask, inputs)
-        return self._convolve(ops.pad(inputs, [[0, 0], [self.receptive_field - 1, 0], [0, 0]]))
+        past = self.get_initial_state(ops.shape(inputs)[0])  # ops.pad has torch.compile compile anew at each call
+        return self._convolve(ops.concatenate([past, inputs], axis=1))
 
     def get_initial_state(self, batch_size: int) -> Any:
         """Return the state before the first step: zeros, `(batch, receptive_field - 1, features)`."""

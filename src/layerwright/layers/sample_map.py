@@ -175,9 +175,9 @@ class SampleMap(keras.layers.Layer):
     def _plan(self, samples: dict[str, Any], training: bool | None) -> Plan:
         if self.mode != "auto":
             return Plan(self.mode, self.seed_generator is not None)
-        signature = tree.map_structure(lambda tensor: keras.KerasTensor(tensor.shape, tensor.dtype), samples)
-        key = str([(len(spec.shape), spec.dtype) for spec in tree.flatten(signature)])
+        key = str([(len(tensor.shape), tensor.dtype) for tensor in tree.flatten(samples)])
         if key not in self._plans:
+            signature = tree.map_structure(lambda tensor: keras.KerasTensor(tensor.shape, tensor.dtype), samples)
             with backends.current().eagerly(), keras.StatelessScope():
                 asked = self._proved(signature, bool(training))
                 other = self._proved(signature, not training) if self.takes_training else asked
