@@ -101,7 +101,11 @@ def _tensorflow(xla: bool) -> Prepare:
 def _of_its_own(function: FunctionType) -> FunctionType:
     """Return the function with code of its own: what torch.compile made for another is then not looked through."""
     return FunctionType(
-        function.__code__.replace(), function.__globals__, function.__name__, function.__defaults__, function.__closure__
+        function.__code__.replace(),
+        function.__globals__,
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
     )
 
 

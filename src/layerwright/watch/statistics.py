@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -34,7 +35,19 @@ def row(x: Any, bins: int = 0, units_axis: int = -1) -> Any:
         bins: The number of equally wide bins between the smallest and the largest element; 0 for none.
         units_axis: The axis of the units, for the share of them that are 0 throughout.
     """
-    x = ops.cast(x, "float32")
+    quick = _quick_row(x, bins, units_axis)
+    return _any_row(ops.cast(x, "float32"), bins, units_axis) if quick is None else quick
+
+
+def _quick_row(x: Any, bins: int, units_axis: int) -> Any | None:
+    if keras.backend.backend() != "torch" or backends.current().is_symbolic(x):
+        return None
+    from layerwright.watch._torch_row import quick_row
+
+    return quick_row(x, bins, units_axis)
+
+
+def _any_row(x: Any, bins: int, units_axis: int) -> Any:
     finite = ops.isfinite(x)
     there = ops.cast(finite, "float32")
     total, count = ops.sum(ops.ones_like(x)), ops.sum(there)
