@@ -42,7 +42,7 @@ def main() -> None:
     from layerwright.environment import quiet_environment
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=9, help="epochs that each way trains")
+    parser.add_argument("--rounds", type=int, default=15, help="epochs that each way trains")
     parser.add_argument("--backend", help="only this one")
     parser.add_argument("--write", action="store_true", help=f"put the table into {PAGE.relative_to(ROOT)}")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)

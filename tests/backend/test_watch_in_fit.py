@@ -15,6 +15,7 @@ import pytest
 from keras import ops
 
 from layerwright import DeadUnits, NonFinite, Probe, Watch
+from layerwright.core.errors import UsageError
 from layerwright.core.record import Kind
 from layerwright.environment import PROVING, QUICK_COMPILATION
 
@@ -549,6 +550,17 @@ def test_what_is_not_finite_is_found():
     with pytest.warns(RuntimeWarning, match="NonFinite: at step . the activation of"):
         model.fit(np.ones((64, 6)), np.ones((64, 1)), batch_size=4, verbose=0, callbacks=[watch])
     assert watch.history.alerts
+
+
+def test_a_keras_that_has_closed_the_seam_is_named_before_training(monkeypatch):
+    model = flat()
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    before = model.get_weights()
+    monkeypatch.setattr(keras.Model, "stateless_call", None)
+    with pytest.raises(UsageError, match=rf"Watch: Keras {keras.__version__}'s model has no stateless_call"):
+        model.fit(np.ones((4, 6)), np.zeros(4), verbose=0, callbacks=[Watch()])
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
 
 
 @pytest.mark.parametrize(

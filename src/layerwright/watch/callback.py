@@ -43,6 +43,10 @@ class Watch(keras.callbacks.Callback):
     always. Of an activation, the batch's first rows are looked at, up to `max_elements` elements; of weights, all. With
     `steps_per_execution` above 1 the last of the steps that are executed together is looked at.
 
+    Under `keras.distribution`, on JAX, the global batch is what is seen, whichever device or process holds its parts;
+    each process records the same, and marks its records with its number. On TensorFlow a model that a strategy gives
+    several replicas is refused. Where processes train with a loop of their own, as on torch, each sees its own batch.
+
     Args:
         layers: Which layers: paths, names or patterns such as `"encoder/*"`, or layers; by default every layer, nested
             ones too, except what runs inside a recurrent layer's loop.

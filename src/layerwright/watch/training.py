@@ -28,6 +28,7 @@ class Training:
 
     Raises:
         UsageError: If this Keras's trainer is not as this file knows it.
+        ValueError: If the model has several replicas, whose layers run in threads of their own.
     """
 
     def __init__(
@@ -108,4 +109,10 @@ def _check(model: Any) -> None:
         raise UsageError(
             f"Watch: Keras {keras.__version__}'s model has no {', '.join(missing or ['train_function'])}; Watch trains "
             "through it. Take a version of Keras that Layerwright supports, or a newer Layerwright."
+        )
+    replicas = getattr(getattr(model, "distribute_strategy", None), "num_replicas_in_sync", 1)
+    if replicas > 1:
+        raise ValueError(
+            f"Watch: on TensorFlow only a model with one replica is watched (this one has {replicas}); train it outside "
+            "the strategy's scope, or on JAX with keras.distribution."
         )
