@@ -2,8 +2,11 @@
 
 import os
 import socket
+import struct
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from importlib import import_module
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -28,27 +31,24 @@ class TensorBoard:
 
     Raises:
         ValueError: On `open`, if nothing can be written into the folder.
-        ModuleNotFoundError: If tensorboard is not installed.
+        ModuleNotFoundError: If tensorboard or google-crc32c is not installed.
     """
 
     def __init__(self, folder: str | Path) -> None:
-        from tensorboard.compat.proto import event_pb2  # noqa: F401 - better missed here than after training
+        import google_crc32c  # noqa: F401 - better missed here than after training
+        from tensorboard.compat.proto import event_pb2  # noqa: F401
 
         self._folder = Path(folder)
         self._file: Any = None
-        self._writer: Any = None
         self._columns: dict[str, dict[str, dict[int, Any]]] = {}
         self._last = 0
 
     def open(self, run: Run) -> None:
         """Begin a file."""
-        from tensorboard.summary.writer.record_writer import RecordWriter
-
         folder = folder_of(self._folder)
         name = f"events.out.tfevents.{time.time_ns() // 10**9:010d}.{socket.gethostname()}.{os.getpid()}.{run.process}"
         number = len(list(folder.glob(f"{name}.*")))
         self._file = (folder / f"{name}.{number}").open("wb")
-        self._writer = RecordWriter(self._file)
         self._columns = {}
         self._write(file_version="brain.Event:2")
 
@@ -67,7 +67,7 @@ class TensorBoard:
 
     def close(self) -> None:
         """Draw what became of each statistic, and end the file."""
-        if self._writer is None:
+        if self._file is None:
             return
         from tensorboard.compat.proto.summary_pb2 import Summary
 
@@ -75,18 +75,35 @@ class TensorBoard:
         if drawn:
             self._write(step=self._last, summary=Summary(value=drawn))
         self._file.close()
-        self._file = self._writer = None
+        self._file = None
 
     def _write(self, **content: Any) -> None:
         from tensorboard.compat.proto.event_pb2 import Event
 
-        self._writer.write(Event(wall_time=time.time(), **content).SerializeToString())
+        self._file.write(framed(Event(wall_time=time.time(), **content).SerializeToString()))
         self._file.flush()
 
 
 def for_folder(folder: str | Path) -> TensorBoard:
     """Return the sink for a run's folder."""
     return TensorBoard(folder)
+
+
+def framed(data: bytes) -> bytes:
+    """Return a record of an event file: its length and its bytes, a checksum behind each.
+
+    tensorboard's own writer does so too, and computes the checksum in Python, which takes longer than all else here.
+    """
+    length = struct.pack("<Q", len(data))
+    return length + _checksum(length) + data + _checksum(data)
+
+
+def _checksum(data: bytes) -> bytes:
+    """Return the CRC-32C, rotated and shifted as the format wants it."""
+    import google_crc32c
+
+    found = google_crc32c.value(data)
+    return struct.pack("<I", ((found >> 15 | found << 17) + 0xA282EAD8) & 0xFFFFFFFF)
 
 
 def _values(record: Record) -> Iterator[Any]:
@@ -125,42 +142,36 @@ def _matrix(rows: Mapping[str, Mapping[int, float]]) -> Array:
     return np.array([[row.get(step, np.nan) for step in steps] for row in rows.values()])
 
 
-def _tensor(array: Array, kind: int) -> Any:
-    from tensorboard.compat.proto.tensor_pb2 import TensorProto
-    from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
-
-    shape = TensorShapeProto(dim=[TensorShapeProto.Dim(size=size) for size in array.shape])
-    return TensorProto(dtype=kind, tensor_content=array.tobytes(), tensor_shape=shape)
-
-
 def _scalar(tag: str, value: float) -> Any:
     from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.compat.proto.tensor_pb2 import TensorProto
     from tensorboard.compat.proto.types_pb2 import DT_FLOAT
-    from tensorboard.plugins.scalar.metadata import create_summary_metadata
 
-    metadata = create_summary_metadata(display_name="", description="")
-    return Summary.Value(tag=tag, metadata=metadata, tensor=_tensor(np.array(value, "<f4"), DT_FLOAT))
+    tensor = TensorProto(dtype=DT_FLOAT, float_val=[value])
+    return Summary.Value(tag=tag, metadata=_metadata("scalar"), tensor=tensor)
 
 
 def _histogram(tag: str, histogram: Histogram) -> Any:
     from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.compat.proto.tensor_pb2 import TensorProto
+    from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
     from tensorboard.compat.proto.types_pb2 import DT_DOUBLE
-    from tensorboard.plugins.histogram.metadata import create_summary_metadata
 
     edges = np.linspace(histogram.low, histogram.high, len(histogram.counts) + 1)
     bins = np.stack([edges[:-1], edges[1:], np.array(histogram.counts)], axis=1).astype("<f8")
-    metadata = create_summary_metadata(display_name="", description="")
-    return Summary.Value(tag=tag, metadata=metadata, tensor=_tensor(bins, DT_DOUBLE))
+    shape = TensorShapeProto(dim=[TensorShapeProto.Dim(size=size) for size in bins.shape])
+    tensor = TensorProto(dtype=DT_DOUBLE, tensor_content=bins.tobytes(), tensor_shape=shape)
+    return Summary.Value(tag=tag, metadata=_metadata("histogram"), tensor=tensor)
 
 
 def _text(tag: str, said: str) -> Any:
     from tensorboard.compat.proto.summary_pb2 import Summary
     from tensorboard.compat.proto.tensor_pb2 import TensorProto
     from tensorboard.compat.proto.types_pb2 import DT_STRING
-    from tensorboard.plugins.text.metadata import create_summary_metadata
 
-    metadata = create_summary_metadata(display_name="", description="")
-    return Summary.Value(tag=tag, metadata=metadata, tensor=TensorProto(dtype=DT_STRING, string_val=[said.encode()]))
+    return Summary.Value(
+        tag=tag, metadata=_metadata("text"), tensor=TensorProto(dtype=DT_STRING, string_val=[said.encode()])
+    )
 
 
 def _image(tag: str, matrix: Array) -> Any:
@@ -170,7 +181,6 @@ def _image(tag: str, matrix: Array) -> Any:
     from tensorboard.compat.proto.tensor_pb2 import TensorProto
     from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
     from tensorboard.compat.proto.types_pb2 import DT_STRING
-    from tensorboard.plugins.image.metadata import create_summary_metadata
 
     height, width = matrix.shape
     shades = magnitudes(matrix)
@@ -182,8 +192,15 @@ def _image(tag: str, matrix: Array) -> Any:
     parts = [str(picture.width).encode(), str(picture.height).encode(), encoded.getvalue()]
     shape = TensorShapeProto(dim=[TensorShapeProto.Dim(size=len(parts))])
     tensor = TensorProto(dtype=DT_STRING, string_val=parts, tensor_shape=shape)
-    metadata = create_summary_metadata(display_name="", description="rows by looks, bright where large")
+    metadata = _metadata("image", "rows by looks, bright where large")
     return Summary.Value(tag=tag, metadata=metadata, tensor=tensor)
+
+
+@cache
+def _metadata(plugin: str, description: str = "") -> Any:
+    """Return what tells TensorBoard which of its plugins shows a value."""
+    made = import_module(f"tensorboard.plugins.{plugin}.metadata").create_summary_metadata
+    return made(display_name="", description=description)
 
 
 def magnitudes(matrix: Array) -> Array:
