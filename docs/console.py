@@ -1,0 +1,85 @@
+"""Run what the pages type at a terminal, and write down what it prints.
+
+    python docs/console.py                      every page
+    python docs/console.py docs/guides/masks.md
+
+Each page has an empty folder of its own, in which its files lie. Where a page leaves something out, with a line `…`,
+nothing is written; the tests compare what stands there either way.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from blocks import Block, blocks, pages
+
+NOT_RUN = {
+    "pip install": "installs",
+    "pre-commit": "makes environments of its own; tests/doors/test_docs_ci.py runs the hook",
+    "make": "is the test run itself, or `layerwright demo`, which has a test",
+}
+"""Beginnings of commands that are not run, and why. They may show no output."""
+
+VARIES = re.compile(r"\b\d+\.\d+ ?s\b|keras \d+\.\d+\.\d+|[▁▂▃▄▅▆▇█·]{5,} *-?[\d.e-]*")
+"""Times, the version of Keras, and the course of a statistic while training, which rounding leads astray."""
+
+WIDTH = 92
+
+
+def main() -> None:
+    """Write down what the commands of the pages print."""
+    for page in [Path(each).resolve() for each in sys.argv[1:]] or pages():
+        with tempfile.TemporaryDirectory() as folder:
+            text = page.read_text("utf-8")
+            for block, ran in reversed(list(results(page, Path(folder)))):
+                new = "".join(f"$ {command}\n{said if _elides(said) else output}" for command, said, output in ran)
+                text = text[: block.start] + new + text[block.start + len(block.text) :]
+            page.write_text(text, "utf-8")
+
+
+def results(page: Path, folder: Path) -> Iterator[tuple[Block, list[tuple[str, str, str]]]]:
+    """Run a page's commands in a folder; return each console block with its commands, what is said and what is so."""
+    for block in blocks(page):
+        if block.file:
+            path = folder / block.file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(block.text, "utf-8")
+        if block.language == "console":
+            yield block, [(command, said, _run(command, folder)) for command, said in block.commands()]
+
+
+def _run(command: str, folder: Path) -> str:
+    if command.startswith(tuple(NOT_RUN)):
+        return ""
+    own = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    here = {"PATH": own, "COLUMNS": str(WIDTH), "PYTHONWARNINGS": "ignore", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    inherited = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=folder,
+        env={**inherited, **here},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    return "".join(f"{line.rstrip()}\n" for line in done.stdout.replace(f"{folder}/", "").splitlines())
+
+
+def _elides(said: str) -> bool:
+    return "…" in said.splitlines()
+
+
+def agree(said: str, output: str) -> bool:
+    """Whether a page says what a command printed, but for what varies and what a line `…` leaves out."""
+    parts = [re.escape(VARIES.sub("", part).strip("\n")) for part in f"\n{said}".split("\n…\n")]
+    return re.fullmatch(r"\n?(.*\n)?".join(parts), VARIES.sub("", f"\n{output}").strip("\n"), re.DOTALL) is not None
+
+
+if __name__ == "__main__":
+    main()
