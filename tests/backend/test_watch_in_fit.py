@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from keras import ops
 
+from layer_tools import OLD_KERAS
 from layerwright import DeadUnits, NonFinite, Probe, Watch
 from layerwright.core.errors import UsageError
 from layerwright.core.record import Kind
@@ -180,6 +181,7 @@ def test_the_training_is_the_same_and_nothing_is_left(make):
 
 
 @pytest.mark.skipif(BACKEND != "jax", reason="the others are compared bit for bit above")
+@pytest.mark.skipif(OLD_KERAS, reason="XLA of JAX 0.6 orders sums otherwise; compared to rounding above")
 def test_the_training_is_the_same_bit_for_bit_under_xla_s_own_settings():
     code = (
         "import numpy as np, warnings\n"
