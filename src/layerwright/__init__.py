@@ -11,6 +11,7 @@ from layerwright.core.finding import Report as Report
 
 if TYPE_CHECKING:
     from layerwright.checker import check as check
+    from layerwright.influence_map import influence as influence
     from layerwright.pytest_plugin import parametrize_with_checks as parametrize_with_checks
     from layerwright.watch.batch_change import BatchChangeCallback as BatchChangeCallback
     from layerwright.watch.callback import Watch as Watch
@@ -26,6 +27,7 @@ __version__ = "0.1.0"
 
 _LAZY = {
     "check": "layerwright.checker",
+    "influence": "layerwright.influence_map",
     "parametrize_with_checks": "layerwright.pytest_plugin",
     "BatchChangeCallback": "layerwright.watch.batch_change",
     "Watch": "layerwright.watch.callback",

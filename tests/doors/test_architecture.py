@@ -14,12 +14,14 @@ MAY_IMPORT = {
     "backends": {"core", "backends"},
     "trial": {"core", "backends"},
     "stateless": {"core", "trial"},
+    "slices": {"trial"},
+    "influence_map": {"core", "slices", "trial"},
     "alternatives": set(),
     "arguments": {"core"},
     "sweep": {"core", "alternatives", "trial"},
     "conventions": set(),
     "inference": {"core", "trial", "conventions"},
-    "checks": {"core", "backends", "trial", "stateless", "alternatives", "checks"},
+    "checks": {"core", "backends", "trial", "stateless", "slices", "alternatives", "checks"},
     "layers": {"core", "backends", "layers"},
     "catalogue": {"core", "catalogue"},
     "report": {"core", "report"},
@@ -99,9 +101,19 @@ def test_importing_loads_no_framework(statement):
 def test_public_names():
     import layerwright
 
-    assert {"Case", "Finding", "InputSpec", "Report", "Traits", "case", "check", "parametrize_with_checks"} <= set(
-        dir(layerwright)
-    )
+    names = {
+        "Case",
+        "Finding",
+        "InputSpec",
+        "Report",
+        "Traits",
+        "case",
+        "check",
+        "influence",
+        "parametrize_with_checks",
+    }
+    assert names <= set(dir(layerwright))
+    assert callable(layerwright.influence)
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = layerwright.nonsense
 

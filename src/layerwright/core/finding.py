@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, Self
 
 from layerwright.core.errors import CheckFailed
+from layerwright.core.notebook import notebook_html
 
 SCHEMA = 1
 
@@ -190,6 +191,9 @@ class Report:
 
     def __str__(self) -> str:
         return "\n".join(self._lines())
+
+    def _repr_html_(self) -> str:
+        return notebook_html("report", self)
 
     def _lines(self) -> Iterator[str]:
         for run in self.runs:

@@ -8,7 +8,9 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.text import Text
 
+from layerwright.core.drawing import shaded
 from layerwright.core.finding import BAD_OUTCOMES, Finding, Outcome, Report, Run
+from layerwright.report.grouping import WANT_ATTENTION, by_case, is_note, said_alike, verdict
 
 STYLES = {
     Outcome.PASSED: "green",
@@ -21,8 +23,6 @@ STYLES = {
     Outcome.NOT_PROBED: "cyan",
     Outcome.ERRORED: "bold magenta",
 }
-SHOWN = BAD_OUTCOMES | {Outcome.WARNED, Outcome.XFAILED}
-SHADES = " ░▒▓█"
 LARGEST_MAP = 16
 
 
@@ -43,10 +43,8 @@ def render(report: Report, *, width: int | None = None, color: bool = False, ver
 
 def show(report: Report, *, verbose: bool = False) -> RenderableType:
     """Return the report as something that a rich console prints."""
-    layers: dict[tuple[str, str], list[Run]] = {}
-    for run in report.runs:
-        layers.setdefault((run.target, run.case), []).append(run)
-    return Group(*(part for layer in layers.values() for part in _layer(layer, verbose)), _summary(report, len(layers)))
+    layers = by_case(report)
+    return Group(*(part for layer in layers for part in _layer(layer, verbose)), _summary(report, len(layers)))
 
 
 def _layer(runs: Sequence[Run], verbose: bool) -> Iterator[RenderableType]:
@@ -59,39 +57,33 @@ def _layer(runs: Sequence[Run], verbose: bool) -> Iterator[RenderableType]:
     for note in dict.fromkeys(note for run in runs for note in run.notes):
         yield _indented(Text(note, style="dim"), 2)
     yield _indented(Text("  ").join([_verdict(run) for run in runs]), 2)
-    grouped: dict[tuple[str, Outcome, str], list[tuple[str, Finding]]] = {}
-    for run in runs:
-        for finding in run.findings:
-            if verbose or finding.outcome in SHOWN or (finding.outcome is Outcome.PASSED and finding.fix):
-                key = (finding.code, finding.outcome, _without_numbers(finding.message))
-                grouped.setdefault(key, []).append((run.backend, finding))
-    for (_, _, _), same in sorted(grouped.items(), key=lambda item: int(item[0][0][2:])):
-        yield from _finding([backend for backend, _ in same], same[0][1], every=len(same) == len(runs) > 1)
+
+    def wanted(finding: Finding) -> bool:
+        return verbose or finding.outcome in WANT_ATTENTION or is_note(finding)
+
+    for backends, finding in said_alike(runs, wanted):
+        yield from _finding(backends, finding, every=len(backends) == len(runs) > 1)
     yield Text("")
 
 
 def _finding(backends: Sequence[str], finding: Finding, *, every: bool) -> Iterator[RenderableType]:
     style = STYLES[finding.outcome]
     where = "every backend" if every else ", ".join(dict.fromkeys(backends))
-    word = "note" if finding.outcome is Outcome.PASSED and finding.fix else finding.outcome.value
+    word = "note" if is_note(finding) else finding.outcome.value
     yield _indented(Text.from_markup(f"[{style}]{finding.code} {finding.check}[/] {word} on {where}"), 4)
     if finding.message:
         yield _indented(Text(finding.message), 6)
     drawn = draw_influence_map(finding.evidence)
-    if drawn and finding.outcome in SHOWN:
+    if drawn and finding.outcome in WANT_ATTENTION:
         yield _indented(Text(drawn, style="dim"), 6)
     if finding.fix:
         yield _indented(Text.assemble(("fix: ", "bold"), finding.fix), 6)
 
 
 def _verdict(run: Run) -> Text:
-    bad = sum(finding.outcome in BAD_OUTCOMES for finding in run.findings)
-    blocked = sum(finding.outcome is Outcome.BLOCKED for finding in run.findings)
-    passed = sum(finding.outcome is Outcome.PASSED for finding in run.findings)
-    words = f"{bad} wrong, " if bad else ""
-    words += f"{passed} hold" + (f", {blocked} blocked" if blocked else "")
+    sound, words = verdict(run)
     return Text.assemble(
-        (run.backend, "bold"), (f" {words}", "red" if bad else "green"), (f" ({run.seconds:.1f} s)", "dim")
+        (run.backend, "bold"), (f" {words}", "green" if sound else "red"), (f" ({run.seconds:.1f} s)", "dim")
     )
 
 
@@ -107,23 +99,7 @@ def draw_influence_map(evidence: Mapping[str, Any]) -> str:
     rows = evidence.get("influence_map")
     if rows is None or not len(rows) or len(rows) > LARGEST_MAP or len(rows[0]) > LARGEST_MAP:
         return ""
-    numbers = [[float(entry) for entry in row] for row in rows]
-    finite = [entry for row in numbers for entry in row if entry < float("inf")]
-    largest = max(finite, default=0.0) or 1.0
-    drawn = ["".join(_shade(min(entry / largest, 1.0)) * 2 for entry in row) for row in numbers]
-    return "\n".join(["influence map: row = output, column = input replaced", *(f"│{row}│" for row in drawn)])
-
-
-def _shade(share: float) -> str:
-    """Return a character for a share of the largest entry; whatever is not zero shows."""
-    if share <= 0:
-        return SHADES[0]
-    return SHADES[min(len(SHADES) - 1, 1 + int(share * (len(SHADES) - 1)))]
-
-
-def _without_numbers(message: str) -> str:
-    """Return the message without its digits, which differ between backends where the finding does not."""
-    return "".join(character for character in message if not character.isdigit() and character not in ".e-+")
+    return "\n".join(["influence map: row = output, column = input replaced", *(f"│{row}│" for row in shaded(rows))])
 
 
 def _indented(content: RenderableType, columns: int) -> Padding:

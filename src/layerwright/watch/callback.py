@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 import keras
 
 from layerwright.core.discovery import sinks_for
+from layerwright.core.notebook import notebook_html
 from layerwright.core.record import Kind, Record, Run, Sink, TensorRecord
 from layerwright.watch.attached import watched_calls
 from layerwright.watch.history import History
@@ -196,6 +197,9 @@ class Watch(keras.callbacks.Callback):
     def to_pandas(self) -> Any:
         """Return the statistics recorded so far as a `pandas.DataFrame`, one row for each tensor and step."""
         return self.history.to_pandas()
+
+    def _repr_html_(self) -> str:
+        return notebook_html("history", self.history)
 
     def _plan(self, model: Any) -> Plan:
         return Plan(

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from layerwright.checks.axes._influence import other_samples, replaced
-from layerwright.checks.axes._subject import Call, caller, lively
+from layerwright.checks.axes._influence import other_samples
+from layerwright.checks.axes._subject import caller, lively
 from layerwright.core.errors import LayerError
+from layerwright.slices import Call, replaced
 from layerwright.trial import Arguments, Array, Trial, largest_difference, restore, snapshot
 
 Part = tuple[int, int, Any]

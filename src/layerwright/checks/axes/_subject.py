@@ -1,14 +1,13 @@
 """The layer that the checks of axes call: weights off their initial values, equal state and seeds at every call."""
 
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from layerwright.trial import Arguments, Array, Trial, bitwise_equal, leaves, restore, snapshot
+from layerwright.slices import Call, calling
+from layerwright.trial import Array, Trial, bitwise_equal, leaves, restore, snapshot
 
-Call = Callable[[Arguments], list[Array]]
 LOW_PRECISION = {"float16": 2e-2, "bfloat16": 2e-1}
 
 
@@ -34,44 +33,8 @@ def lively(trial: Trial) -> Any:
 
 @lru_cache(maxsize=2)
 def caller(trial: Trial, training: bool) -> Call:
-    """Return the lively layer as a function from arguments to the list of its output arrays.
-
-    On JAX it is compiled where it holds a loop, which would else be compiled anew at every call.
-    """
-    import keras
-
-    layer = lively(trial)
-
-    def eager(arguments: Arguments) -> list[Array]:
-        weights = snapshot(layer.trainable_variables) if training else []  # spectral normalisation assigns its kernel
-        outputs = leaves(trial.call(layer, arguments, training=training))
-        restore(weights)
-        return outputs
-
-    if trial.backend.NAME != "jax":
-        return eager
-    flat = trial.function(layer, trial.usual, training=training)
-
-    def pure(*tensors: Any) -> list[Any]:
-        with keras.StatelessScope():
-            return leaves(flat(*tensors))
-
-    try:
-        program = trial.backend.trace(pure, trial.usual.arrays())
-    except Exception:  # a layer may raise anything under a trace; LW801 compiled-equals-eager says so
-        return eager
-    if "scan[" not in program and "while[" not in program:
-        return eager
-    compiled = trial.backend.jit(pure)
-
-    def call(arguments: Arguments) -> list[Array]:
-        try:
-            outputs = compiled(*map(keras.ops.convert_to_tensor, arguments.arrays()))
-        except Exception:  # at another size; eagerly it works, or says clearly why not
-            return eager(arguments)
-        return [np.asarray(keras.ops.convert_to_numpy(output)) for output in outputs]
-
-    return call
+    """Return the lively layer as a function from arguments to the list of its output arrays."""
+    return calling(trial, lively(trial), trial.usual, training)
 
 
 def larger(trial: Trial) -> int:

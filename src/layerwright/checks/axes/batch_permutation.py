@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from layerwright.checks.axes._influence import moves
 from layerwright.checks.axes._subject import caller, draws_in_inference, tolerance
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.finding import Finding, failed, not_probed, passed
+from layerwright.slices import moves
 from layerwright.trial import Trial, largest_difference
 
 

@@ -2,11 +2,12 @@
 
 import numpy as np
 
-from layerwright.checks.axes._influence import time_influence, who_sees_whom
+from layerwright.checks.axes._influence import time_influence
 from layerwright.checks.axes._subject import caller
 from layerwright.core.case import Case, Traits
 from layerwright.core.check import check
 from layerwright.core.finding import Finding, failed, not_probed, passed
+from layerwright.slices import who_sees_whom
 from layerwright.trial import Array, Trial
 
 ROUNDING = 1e-6
@@ -43,18 +44,20 @@ def causality(trial: Trial) -> Finding:
     future = np.triu(np.where(np.isnan(influence), 0.0, influence), 1)
     leaks = who_sees_whom(future, "output step", "input step")
     if not leaks:
-        return passed(influence_map=influence)
+        return passed(influence_map=influence, influence_axis="time")
     if future.max() <= ROUNDING * _scale(caller(trial, False)(trial.usual)):
         return not_probed(
             f"later input steps move earlier output steps by rounding's size only: {leaks}",
             "If no sum runs over later steps, look for a mask that is finite where it should be -inf.",
             influence_map=influence,
+            influence_axis="time",
         )
     return failed(
         f"replacing an input step moved earlier output steps: {leaks}",
         'Pad on the left only (padding="causal"), mask with query >= key, and keep statistics over time out; or drop '
         "the trait causal=True.",
         influence_map=influence,
+        influence_axis="time",
     )
 
 

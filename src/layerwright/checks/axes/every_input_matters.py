@@ -4,12 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from layerwright.checks.axes._influence import other_samples, spread
+from layerwright.checks.axes._influence import other_samples
 from layerwright.checks.axes._parts import Part, silent_parts
 from layerwright.checks.axes._subject import caller, lively
 from layerwright.core.case import Case, InputSpec
 from layerwright.core.check import check
 from layerwright.core.finding import Finding, passed, warned
+from layerwright.slices import spread
 from layerwright.trial import Array, Trial, leaves
 
 WHOLE = slice(None)

@@ -51,7 +51,7 @@ def receptive_field(trial: Trial) -> Finding:
     back, ahead = int((outputs - inputs).max(initial=0)), int((inputs - outputs).max(initial=0))
     span = min(back + ahead + 1, steps) if number else 0
     found = f"output step t sees {_reach(seen, back, ahead)} of inputs"
-    evidence: dict[str, Any] = {"influence_map": influence, "span": span, "number": number}
+    evidence: dict[str, Any] = {"influence_map": influence, "influence_axis": "time", "span": span, "number": number}
     if declared is None:
         return passed(found, **evidence)
     if steps <= declared and span == steps:

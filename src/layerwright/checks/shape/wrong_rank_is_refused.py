@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from layerwright.checks.axes._influence import influence_map, who_sees_whom
 from layerwright.checks.axes._subject import lively
 from layerwright.checks.shape._calling import Call, calling, traces
 from layerwright.core.case import Case, InputSpec
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError
 from layerwright.core.finding import Finding, failed, passed, skipped
+from layerwright.slices import influence_map, who_sees_whom
 from layerwright.trial import Arguments, Array, Trial, describe, largest_difference
 
 FIX = (

@@ -1,0 +1,60 @@
+"""The findings of a report by case, and what is said alike on several backends said once."""
+
+from collections.abc import Callable, Sequence
+
+from layerwright.core.finding import BAD_OUTCOMES, Finding, Outcome, Report, Run
+
+MARKS = {
+    Outcome.PASSED: "✓",
+    Outcome.FAILED: "✗",
+    Outcome.WARNED: "!",
+    Outcome.SKIPPED: "-",
+    Outcome.XFAILED: "~",
+    Outcome.XPASSED: "✗",
+    Outcome.BLOCKED: "⊘",
+    Outcome.NOT_PROBED: "?",
+    Outcome.ERRORED: "✗",
+}
+"""A sign for each outcome, for those who do not see its colour."""
+WANT_ATTENTION = BAD_OUTCOMES | {Outcome.WARNED, Outcome.XFAILED}
+
+
+def by_case(report: Report) -> list[list[Run]]:
+    """Return the runs of each case, on every backend; a case is told by where it comes from and its words."""
+    cases: dict[tuple[str, str, int], list[Run]] = {}
+    seen: dict[tuple[str, str, str], int] = {}
+    for run in report.runs:
+        number = seen.get((run.target, run.case, run.backend), 0)
+        seen[run.target, run.case, run.backend] = number + 1
+        cases.setdefault((run.target, run.case, number), []).append(run)
+    return list(cases.values())
+
+
+def said_alike(runs: Sequence[Run], wanted: Callable[[Finding], bool]) -> list[tuple[list[str], Finding]]:
+    """Return the wanted findings of a case, each with the backends on which it differs in nothing but numbers."""
+    groups: dict[tuple[str, Outcome, str], list[tuple[str, Finding]]] = {}
+    for run in runs:
+        for finding in filter(wanted, run.findings):
+            key = (finding.code, finding.outcome, without_numbers(finding.message))
+            groups.setdefault(key, []).append((run.backend, finding))
+    ordered = sorted(groups.values(), key=lambda group: int(group[0][1].code[2:]))
+    return [([backend for backend, _ in group], group[0][1]) for group in ordered]
+
+
+def is_note(finding: Finding) -> bool:
+    """Whether the property holds, with a remark worth reading all the same."""
+    return finding.outcome is Outcome.PASSED and bool(finding.fix)
+
+
+def verdict(run: Run) -> tuple[bool, str]:
+    """Say whether a case is sound on a backend, and in words how it stands."""
+    bad = sum(finding.outcome in BAD_OUTCOMES for finding in run.findings)
+    blocked = sum(finding.outcome is Outcome.BLOCKED for finding in run.findings)
+    passed = sum(finding.outcome is Outcome.PASSED for finding in run.findings)
+    words = f"{bad} wrong, " if bad else ""
+    return not bad, words + f"{passed} hold" + (f", {blocked} blocked" if blocked else "")
+
+
+def without_numbers(message: str) -> str:
+    """Return the message without its digits, which differ between backends where the finding does not."""
+    return "".join(character for character in message if not character.isdigit() and character not in ".e-+")
