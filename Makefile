@@ -31,7 +31,7 @@ check: $(INSTALLED) docs
 	$(BIN)/python -m pytest tests/doors/test_architecture.py --quiet
 
 docs: $(INSTALLED)
-	$(BIN)/sphinx-build -W --keep-going -n -q -d build/doctrees docs build/docs
+	$(BIN)/sphinx-build -E -a -W --keep-going -n -q -d build/doctrees docs build/docs
 
 # axe-core judges in tests whether everybody can use the pages; without npm these tests are skipped, and say so.
 axe: $(INSTALLED)

@@ -77,8 +77,11 @@ def _elides(said: str) -> bool:
 
 def agree(said: str, output: str) -> bool:
     """Whether a page says what a command printed, but for what varies and what a line `…` leaves out."""
-    parts = [re.escape(VARIES.sub("", part).strip("\n")) for part in f"\n{said}".split("\n…\n")]
-    return re.fullmatch(r"\n?(.*\n)?".join(parts), VARIES.sub("", f"\n{output}").strip("\n"), re.DOTALL) is not None
+    lines = VARIES.sub("", said).splitlines()
+    pattern = "".join("(?:.*\n)*?" if line == "…" else f"{re.escape(line.rstrip())}\n" for line in lines)
+    return (
+        re.fullmatch(pattern, "".join(f"{line.rstrip()}\n" for line in VARIES.sub("", output).splitlines())) is not None
+    )
 
 
 if __name__ == "__main__":

@@ -21,7 +21,20 @@ def built():
         fcntl.flock(lock, fcntl.LOCK_EX)
         lock.seek(0)
         if lock.read() != RUN:
-            command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-n", "-q", "-d", "build/doctrees", "docs"]
+            command = [
+                sys.executable,
+                "-m",
+                "sphinx",
+                "-E",
+                "-a",
+                "-W",
+                "--keep-going",
+                "-n",
+                "-q",
+                "-d",
+                "build/doctrees",
+                "docs",
+            ]
             done = subprocess.run([*command, str(SITE)], cwd=ROOT, capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stdout + done.stderr
             lock.truncate(0)

@@ -16,12 +16,12 @@ FOLDERS = {"checks": ("checks",), "layers": ("layers",), "reference": ("api", "c
 
 def setup(app: Any) -> dict[str, bool]:
     """Have Sphinx call what is here."""
-    from .accessible import level_captions
+    from .accessible import amend
     from .links import link_codes
 
     app.connect("builder-inited", write_pages)
     app.connect("doctree-read", link_codes)
-    app.connect("html-page-context", level_captions, priority=900)  # after the theme
+    app.connect("html-page-context", amend, priority=900)  # after the theme
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 

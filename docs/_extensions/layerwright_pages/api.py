@@ -36,7 +36,7 @@ FURTHER = (
 def pages() -> Iterator[tuple[str, str]]:
     """Return the pages' names and texts."""
     found: dict[str, dict[str, Any]] = {name: {} for name in PAGES}
-    for path, value in _public().items():
+    for path, value in sorted(_public().items(), key=lambda thing: _place(thing[1])):
         found.setdefault(_page_of(value), {})[path] = value
     yield "index.md", _index(found)
     for name, things in found.items():
@@ -63,6 +63,13 @@ def _imported(path: str) -> Any:
 def _page_of(value: Any) -> str:
     module = value.__module__
     return next((page for page, (_, *modules) in PAGES.items() if module in modules), module.rpartition(".")[2])
+
+
+def _place(value: Any) -> tuple[int, str, int]:
+    """Return where a thing is defined: its module's place in `PAGES`, the module, the line."""
+    modules = [module for _, *modules in PAGES.values() for module in modules]
+    place = modules.index(value.__module__) if value.__module__ in modules else len(modules)
+    return place, value.__module__, inspect.getsourcelines(value)[1]
 
 
 def _index(found: dict[str, dict[str, Any]]) -> str:

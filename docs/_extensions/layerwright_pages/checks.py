@@ -24,9 +24,10 @@ def pages() -> Iterator[tuple[str, str]]:
 
 def _catalogue(checks: tuple[Check, ...]) -> str:
     families = [(family, list(members)) for family, members in groupby(checks, key=lambda check: check.family)]
+    prefixes = {_about(family)[0] for family, _ in families}
     parts = [
         "# The checks",
-        f"{len(checks)} checks in {len(families)} groups. `layerwright check` runs all that apply to a layer; "
+        f"{len(checks)} checks in {len(prefixes)} families. `layerwright check` runs all that apply to a layer; "
         "`--select` and `--ignore` take codes, families (`LW3`) and names, comma separated. A check marked *advisory* "
         "warns and never fails. `layerwright explain LW301` prints in a terminal what stands on a check's page here.",
     ]
@@ -38,7 +39,7 @@ def _catalogue(checks: tuple[Check, ...]) -> str:
             for check in members
         )
         parts.append(f"({family})=\n## {family.capitalize()} ({prefix})\n\n{about}\n\n"
-                     f"| code | name | what it proves |\n|---|---|---|\n{rows}")  # fmt: skip
+                     f"{{.catalogue}}\n| code | name | what it proves |\n|---|---|---|\n{rows}")  # fmt: skip
     listed = "\n".join(check.code for check in checks)
     return "\n\n".join([*parts, f"```{{toctree}}\n:hidden:\n\n{listed}\n```"]) + "\n"
 
