@@ -36,6 +36,7 @@ class Format(StrEnum):
     TERMINAL = "terminal"
     JSON = "json"
     GITHUB = "github"
+    HTML = "html"
 
 
 EVERY_CORE = os.cpu_count() or 1
@@ -68,6 +69,8 @@ Examples:
     layerwright check my_package.layers --select LW3,LW7 --format github
 
     layerwright check my_layers.py --expect 'LW301=normalises over the batch by design'
+
+    layerwright check my_layers.py --format html --output report.html
 
 Exit status: 0 everything held, 1 something failed, 2 the command was wrong or a target could not be loaded,
 130 interrupted (what is known so far is printed).
@@ -160,7 +163,8 @@ def check(
     _prove_writable(output)
     with _progress() as draw:
         result = check_targets(parsed, options, draw)
-    _write(result.report, output_format, output, verbose=verbose)
+    title = f"Layerwright check of {', '.join(Path(text).name for text in targets)}"
+    _write(result.report, output_format, output, title, verbose=verbose)
     if result.interrupted:
         typer.echo("layerwright: interrupted; the report holds what was known by then.", err=True)
         raise typer.Exit(130)
@@ -212,7 +216,7 @@ def audit(
         typer.echo(f"{finding.code} {finding.check} {finding.outcome} on {run.backend}, {run.case}: {finding.message}")
     said = ", ".join(f"{count} {outcome}" for outcome, count in done.report.summary().items() if count)
     typer.echo(f"{len(done.report.runs)} runs: {said or 'nothing was checked'}; {len(unexplained)} not explained.")
-    typer.echo(f"The report is in {page}.")
+    typer.echo(f"The report is in {page}, and as a page with pictures in {page.with_suffix('.html')}.")
     if done.interrupted:
         typer.echo("layerwright: interrupted; the same command goes on from here.", err=True)
         raise typer.Exit(130)
@@ -354,14 +358,17 @@ def _progress() -> Any:
 def _write_audit(audit: Any, folder: Path) -> Path:
     from layerwright.audit import PAGE, REPORT
     from layerwright.report.audit import render
+    from layerwright.report.html import render as render_html
 
     folder.joinpath(REPORT).write_text(audit.report.to_json(indent=1) + "\n", "utf-8")
     page = folder / PAGE
     page.write_text(render(audit), "utf-8")
+    title = f"Layerwright audit of {audit.name}"
+    page.with_suffix(".html").write_text(render_html(audit.report, title=title, defects=audit.defects), "utf-8")
     return page
 
 
-def _write(report: Any, output_format: Format, output: Path | None, *, verbose: bool) -> None:
+def _write(report: Any, output_format: Format, output: Path | None, title: str, *, verbose: bool) -> None:
     if output_format is Format.TERMINAL:
         from rich.console import Console
 
@@ -375,6 +382,10 @@ def _write(report: Any, output_format: Format, output: Path | None, *, verbose: 
         from layerwright.report.json import render as render_json
 
         text = render_json(report)
+    elif output_format is Format.HTML:
+        from layerwright.report.html import render as render_html
+
+        text = render_html(report, title=title)
     else:
         from layerwright.report.github import render as render_github
 

@@ -1,12 +1,10 @@
 """A watched run as one page, which needs no network and nothing beside it."""
 
-import json
 import math
 from dataclasses import asdict
-from html import escape
-from importlib.resources import files
 from typing import Any
 
+from layerwright.report.page import page
 from layerwright.report.run import WatchedRun
 
 
@@ -23,9 +21,7 @@ def render_run_html(run: WatchedRun) -> str:
         "samples": [asdict(sample) for sample in run.samples],
         "alerts": [{name: _known(value) for name, value in alert.items()} for alert in run.alerts],
     }
-    text = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("</", "<\\/")
-    page = files("layerwright.report").joinpath("run.html").read_text("utf-8")
-    return page.replace("@NAME@", escape(run.name)).replace("@DATA@", text)
+    return page("run.html", run.name, data)
 
 
 def _known(value: Any) -> Any:

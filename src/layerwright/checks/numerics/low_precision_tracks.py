@@ -21,6 +21,8 @@ FEWER = 50
 MOST_VALUES = 200_000
 STRAYING = 0.1
 Call = Callable[[Arguments], list[Any]]
+Error = dict[str, Any]
+"""The largest error of an output, what is allowed, what rounding inputs and weights alone does, and the scale."""
 LIMITS = {"float16": (2.0**-10, 65504.0), "bfloat16": (2.0**-7, 3e38)}
 """Spacing at 1, and the largest number."""
 FIX = (
@@ -63,19 +65,23 @@ def low_precision_tracks(trial: Trial) -> Finding:
     if not usable:
         return not_probed(str(pairs[0]))
     exact = to_float64(call(trial.usual))
+    errors: list[Error] = []
     for pair in usable:
-        problem = pair.problem(trial.usual, exact)
+        problem = pair.problem(trial.usual, exact, "ordinary inputs", errors)
         if problem:
-            return failed(f"{problem}, at ordinary inputs", FIX)
+            return failed(f"{problem}, at ordinary inputs", FIX, errors=errors)
     short, long = _large(trial, trial.usual), _long(trial, call)
     if long is None:
-        return passed(steps="usual")
+        return passed(steps="usual", errors=errors)
     exact_short, exact_long = to_float64(call(short)), to_float64(call(long))
     for pair in usable:
-        problem = "" if pair.problem(short, exact_short) else pair.problem(long, exact_long)
+        problem = ""
+        if not pair.problem(short, exact_short, "large inputs", errors):
+            problem = pair.problem(long, exact_long, f"large inputs, {LONG} steps", errors)
         if problem:
-            return failed(f"{problem}, over {LONG} steps of inputs between 50 and 150 (not over the usual few)", FIX)
-    return passed(steps=LONG)
+            said = f"{problem}, over {LONG} steps of inputs between 50 and 150 (not over the usual few)"
+            return failed(said, FIX, errors=errors)
+    return passed(steps=LONG, errors=errors)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,25 +98,35 @@ class Pair:
     rounded: Callable[[Arguments], list[Array]]
     low: Callable[[Arguments], list[Array]]
 
-    def problem(self, arguments: Arguments, exact: list[Array]) -> str:
-        """Say how the outputs under the policy do not follow the exact ones, of float32; empty if they do."""
-        for triple in zip(exact, self.rounded(arguments), self.low(arguments), strict=True):
-            said = self._problem(*triple)
-            if said:
-                return f"under mixed_{self.dtype}, {said}"
-        return ""
+    def problem(self, arguments: Arguments, exact: list[Array], at: str, errors: list[Error]) -> str:
+        """Say how the outputs under the policy do not follow the exact ones, of float32; empty if they do.
 
-    def _problem(self, exact: Array, rounded: Array, low: Array) -> str:
+        What was measured, of the output with the worst error for what is allowed, is added to `errors`.
+        """
+        measured: list[Error] = []
+        said = ""
+        for triple in zip(exact, self.rounded(arguments), self.low(arguments), strict=True):
+            said = self._problem(*triple, measured)
+            if said:
+                break
+        if measured:
+            worst = max(measured, key=lambda each: each["error"] / each["allowed"])
+            errors.append({"name": f"{self.dtype}, {at}", **worst})
+        return f"under mixed_{self.dtype}, {said}" if said else ""
+
+    def _problem(self, exact: Array, rounded: Array, low: Array, measured: list[Error]) -> str:
         spacing, largest = LIMITS[self.dtype]
         judged = np.isfinite(exact) & np.isfinite(rounded) & (np.abs(exact) < largest / 2)
         exact, rounded, low = exact[judged], rounded[judged], low[judged]
         lost = int((~np.isfinite(low)).sum())
+        scale, moved = (float(np.abs(each).max(initial=0.0)) for each in (exact, rounded - exact))
+        allowed = 16 * spacing * scale + 4 * moved + 1e-6
+        apart = np.abs(low - exact)
+        error = float("inf") if lost else float(apart.max(initial=0.0))
+        strays = lost or int((apart > allowed).sum())
+        measured.append({"error": error, "allowed": allowed, "rounding": moved, "scale": scale, "strays": strays})
         if lost:
             return f"{lost} of {low.size} output values are NaN or infinite, where float32 gives finite ones"
-        scale = float(np.abs(exact).max(initial=0.0))
-        allowed = 16 * spacing * scale + 4 * float(np.abs(rounded - exact).max(initial=0.0)) + 1e-6
-        apart = np.abs(low - exact)
-        strays = int((apart > allowed).sum())
         if strays <= STRAYING * low.size:
             return ""
         return (

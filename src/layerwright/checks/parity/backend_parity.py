@@ -15,6 +15,11 @@ from layerwright.trial import Array, Trial, relative_difference
 OUTPUTS, GRADIENTS = 1e-4, 1e-3
 """How far values may differ, relative to the largest: kernels sum in other orders, and gradients sum more."""
 
+MOST_SHOWN = 40
+
+Difference = dict[str, Any]
+"""Of an output or gradient: how much it differs, relative to the largest entry, and how much it may."""
+
 FIX = (
     "Compute with keras.ops alone: a framework's own function often has other defaults (torch's var divides by n - 1, "
     "its gelu is exact, paddings and roundings differ), and so does a branch on keras.config.backend()."
@@ -46,10 +51,12 @@ def backend_parity(first: Observation, second: Observation) -> Finding:
     """
     if [array.shape for array in first.arguments] != [array.shape for array in second.arguments]:
         return not_probed("the two backends settled on different inputs", "Give --input.")
-    differences = [words for words in _differences(first, second) if words]
+    measured: list[Difference] = []
+    differences = [words for words in _differences(first, second, measured) if words]
+    largest = sorted(measured, key=lambda each: -each["difference"] / each["allowed"])[:MOST_SHOWN]
     if differences:
-        return failed("; ".join(differences[:4]), FIX)
-    return passed()
+        return failed("; ".join(differences[:4]), FIX, differences=largest)
+    return passed(differences=largest)
 
 
 def observe(trial: Trial, first: Observation | None) -> Observation:
@@ -82,9 +89,10 @@ def _losses(trial: Trial, layer: Any) -> tuple[float, ...]:
     return tuple(float(keras.ops.convert_to_numpy(loss)) for loss in layer.losses)
 
 
-def _differences(first: Observation, second: Observation) -> Iterator[str]:
-    yield _outputs(first.outputs, second.outputs, "in inference")
-    yield _outputs(first.training, second.training, "in training")
+def _differences(first: Observation, second: Observation, measured: list[Difference]) -> Iterator[str]:
+    """Say what differs, and add to `measured` by how much each output and gradient does."""
+    yield _outputs(first.outputs, second.outputs, "in inference", measured)
+    yield _outputs(first.training, second.training, "in training", measured)
     if len(first.losses) != len(second.losses):
         yield f"it adds {len(second.losses)} losses instead of {len(first.losses)}"
     elif not np.allclose(first.losses, second.losses, rtol=OUTPUTS, atol=OUTPUTS):
@@ -93,17 +101,25 @@ def _differences(first: Observation, second: Observation) -> Iterator[str]:
         if ours is None and theirs is None:
             continue
         difference = relative_difference(_flowing(ours, theirs), _flowing(theirs, ours))
+        measured.append({"name": f"gradient by {name}", "difference": difference, "allowed": GRADIENTS})
         if difference > GRADIENTS:
             yield f"the gradient by {name} differs by {difference:.3g} of its largest entry"
 
 
-def _outputs(first: Sequence[Array] | None, second: Sequence[Array] | None, when: str) -> str:
+def _outputs(
+    first: Sequence[Array] | None, second: Sequence[Array] | None, when: str, measured: list[Difference]
+) -> str:
     if first is None or second is None:
         return ""
     kinds, others = ([f"{_kind(array)} {array.shape}" for array in each] for each in (first, second))
     if kinds != others:
         return f"the output {when} is {', '.join(others)} instead of {', '.join(kinds)}"
-    difference = max(map(relative_difference, first, second), default=0.0)
+    differences = list(map(relative_difference, first, second))
+    measured += [
+        {"name": f"output {place} {when}", "difference": each, "allowed": OUTPUTS}
+        for place, each in enumerate(differences)
+    ]
+    difference = max(differences, default=0.0)
     return f"outputs {when} differ by {difference:.3g}" if difference > OUTPUTS else ""
 
 
