@@ -38,7 +38,7 @@ def _catalogue(checks: tuple[Check, ...]) -> str:
             f"{' *Advisory.*' if check.advisory else ''} |"
             for check in members
         )
-        parts.append(f"({family})=\n## {family.capitalize()} ({prefix})\n\n{about}\n\n"
+        parts.append(f"## {family.capitalize()} ({prefix})\n\n{about}\n\n"
                      f"{{.catalogue}}\n| code | name | what it proves |\n|---|---|---|\n{rows}")  # fmt: skip
     listed = "\n".join(check.code for check in checks)
     return "\n\n".join([*parts, f"```{{toctree}}\n:hidden:\n\n{listed}\n```"]) + "\n"
@@ -67,7 +67,7 @@ def _page(check: Check) -> str:
 def _facts(check: Check) -> str:
     prefix, _, _ = _about(check.family)
     facts = {
-        "Family": f"[{check.family} ({prefix})](/checks/index.md#{check.family})",
+        "Family": f"[{check.family} ({prefix})](/checks/index.md#{check.family}-{prefix.lower()})",
         "A layer that breaks it": "is warned of (the check is advisory)" if check.advisory else "fails",
         "Must hold first": ", ".join(check.requires),
         "Exempt are": _traits(check.exempt),
