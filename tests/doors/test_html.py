@@ -241,6 +241,20 @@ def test_a_link_opens_its_finding_whatever_is_filtered(page):
 
 
 @needs_browser
+def test_what_no_known_defect_explains_is_linked(tmp_path):
+    path = tmp_path / "page.html"
+    defect = Defect.parse("# Rows mix\n- LW301 Mixer on jax\n\nThey do.\n\n```python\nprint(1)\n```\n")
+    path.write_text(render(report(), defects=[defect]), "utf-8")
+    with opened(path.as_uri()) as browser:
+        assert "no known defect explains 4 findings: LW301 Mixer on torch, LW306 Conv on jax" in text_of(browser)
+        assert "✗ 1 wrong, known" in text_of(browser)
+        browser.find_element("link text", "LW306 Conv on jax").click()
+        browser.implicitly_wait(5)
+        assert browser.find_element("id", "LW306-jax-conv-on-none-5").is_displayed()
+        assert is_clean(browser)
+
+
+@needs_browser
 def test_keys_suffice_and_evidence_of_every_kind_is_shown(page):
     from selenium.webdriver.common.keys import Keys
 

@@ -166,11 +166,15 @@ function follow() {
 
 (function start() {
   const wrong = report.cases.filter((one) => [...findingsOf(one)].some((each) => KINDS[outcomeOf(each.row)] === "bad")).length;
-  const unknown = report.cases.flatMap((one) => [...findingsOf(one)]).filter((each) => KINDS[outcomeOf(each.row)] === "bad" && each.row[DEFECT] < 0).length;
+  const unknown = report.cases.flatMap((one) => [...findingsOf(one)].map((each) => ({ ...each, layer: one.layer }))).filter((each) => KINDS[outcomeOf(each.row)] === "bad" && each.row[DEFECT] < 0);
   document.getElementById("about").textContent = `Layerwright ${report.layerwright}, Keras ${report.keras}, on ${report.backends.join(", ") || "no backend"}`;
   const verdict = document.getElementById("verdict");
   verdict.append(element("b", wrong ? `✗ ${wrong} of ${plural(report.cases.length, "case")} ${wrong === 1 ? "has" : "have"} something wrong` : report.cases.length ? "✓ Nothing is wrong" : "Nothing was checked", { class: wrong ? "bad" : "good" }));
-  if (report.defects.length) verdict.append(`; ${unknown ? plural(unknown, "finding") + " that no known defect explains" : "known defects explain every finding that failed"}`);
+  if (report.defects.length) {
+    verdict.append(unknown.length ? `; no known defect explains ${plural(unknown.length, "finding")}: ` : "; known defects explain all of it");
+    unknown.slice(0, 10).forEach((each, place) => verdict.append(place ? ", " : "", element("a", `${report.checks[each.row[CHECK]].code} ${each.layer} on ${each.backend}`, { href: `#${each.id}` })));
+    if (unknown.length > 10) verdict.append(" …");
+  }
   verdict.append(".");
   const legend = document.querySelector("#legend div"), signs = report.outcomes.map((outcome) => `${outcome.mark} ${outcome.name}`).join(", ");
   legend.append(element("p", `A row is a case: a layer, how it was constructed, and what it was fed. A column is a backend. Each sign under a verdict is a family of checks, ${[...families].map(([code, names]) => `${code} ${names.join(" and ")}`).join(", ")}, with its worst outcome: ${signs}.`),
