@@ -6,13 +6,14 @@ from html import escape
 from typing import Any
 
 from layerwright.core.finding import BAD_OUTCOMES, Finding, Report, Run
+from layerwright.core.record import Kind
 from layerwright.report import svg
 from layerwright.report.grouping import MARKS, WANT_ATTENTION, by_case, is_note, said_alike, verdict
 
 MOST_CASES = 40
 MOST_TENSORS = 40
-MAIN = ("std", "norm", "mean", "update_ratio", "zero_fraction", "nonfinite")
-"""Statistics in the order in which the first that was recorded is drawn."""
+MAIN = ("norm", "std", "mean", "update_ratio", "zero_fraction", "nonfinite")
+"""Statistics in the order in which the first that was recorded is drawn; of activations first of all `std`."""
 LINE = "border-bottom:1px solid rgba(128,128,128,.4);padding:2px 12px 2px 0;text-align:left;vertical-align:top"
 
 
@@ -22,7 +23,8 @@ def report(found: Report) -> str:
     backends = list(dict.fromkeys(run.backend for run in found.runs))
     counts = ", ".join(f"{count} {outcome}" for outcome, count in found.summary().items() if count)
     wrong = sum(any(finding.outcome in BAD_OUTCOMES for run in runs for finding in run.findings) for runs in cases)
-    said = f"✗ {wrong} of {len(cases)} cases have something wrong" if wrong else "✓ nothing is wrong"
+    of = "1 case" if len(cases) == 1 else f"{len(cases)} cases"
+    said = f"✗ {wrong} of {of} with something wrong" if wrong else "✓ nothing is wrong"
     head = f"<b>{said}</b> · {escape(counts) or 'nothing was checked'} · keras {escape(found.keras)}"
     rows = [[escape(runs[0].case), *_verdicts(runs, backends)] for runs in cases[:MOST_CASES]]
     more = [_more(len(cases) - MOST_CASES, "cases")] if len(cases) > MOST_CASES else []
@@ -55,7 +57,8 @@ def history(found: Any) -> str:
 
 def _course(kind: str, tensor: str, records: Sequence[Any], alerts: int) -> list[str]:
     named = dict.fromkeys(name for record in records for name in record.values)
-    name = next((each for each in MAIN if each in named), next(iter(named), ""))
+    preferred = ("std", *MAIN) if kind == Kind.ACTIVATION else MAIN
+    name = next((each for each in preferred if each in named), next(iter(named), ""))
     values = [record.values.get(name) for record in records]
     last = next((value for value in reversed(values) if value is not None), None)
     broken = sum(record.values.get("nonfinite", 0) > 0 for record in records)
