@@ -50,7 +50,14 @@ def is_harmless(text):
 def test_a_report_says_how_it_stands():
     text = report_of(("LW301", "batch-independence", LEAK))._repr_html_()
     assert {"table", "details", "svg"} <= is_harmless(text)
-    for said in ("✗ 1 of 1 case with", "✗ 1 wrong, 0 hold", "LW301 batch-independence", "<b>fix:</b>", "logarithmic", "∞"):
+    for said in (
+        "✗ 1 of 1 case with",
+        "✗ 1 wrong, 0 hold",
+        "LW301 batch-independence",
+        "<b>fix:</b>",
+        "logarithmic",
+        "∞",
+    ):
         assert said in text
     sound = report_of(("LW301", "batch-independence", passed()))._repr_html_()
     assert "✓ nothing is wrong" in sound

@@ -143,7 +143,7 @@ function show() {
   }
   const words = `${cases} of ${plural(rows.size, "case")}, ${plural(findings, "finding")} shown`;
   const button = (text, does) => { const made = element("button", text, { type: "button" }); made.addEventListener("click", does); return made; };
-  const openAll = (isOpen) => () => { for (const details of rows.values()) if (!details.hidden) details.open = isOpen; };
+  const openAll = (isOpen) => () => { for (const [one, details] of rows) if (!details.hidden) { if (isOpen) drawInside(one); details.open = isOpen; } };
   status.replaceChildren(element("span", words), button("Open all", openAll(true)), button("Close all", openAll(false)));
   if (isFiltered()) status.append(button("Clear filters", () => { for (const name of ["outcome", "family", "backend"]) filters[name].clear(); filters.text = ""; changed(); }));
 }
