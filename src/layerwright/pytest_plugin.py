@@ -23,13 +23,15 @@ class CheckWarning(UserWarning):
 
 @dataclass
 class CaseUnderTest:
-    """One parametrised case, with what its checks have found so far.
+    """One parametrised case, with what its checks have found so far: by the code of the check whose test says it.
 
     A case whose inputs are not declared is worked out when its first check runs, not while tests are collected.
     """
 
     declared: Case
+    chosen: frozenset[str]
     outcomes: dict[str, Outcome] = field(default_factory=dict)
+    found: dict[str, list[Finding]] = field(default_factory=dict)
     known: Case | None = None
 
     def resolve(self) -> Case:
@@ -56,8 +58,10 @@ class CheckUnderTest:
         __tracebackhide__ = True
         from layerwright.checker import run_checks
 
-        findings = tuple(run_checks(case.resolve(), [self.check], outcomes=case.outcomes))
-        for finding in sorted(findings, key=lambda each: each.outcome not in BAD_OUTCOMES):
+        for finding in run_checks(case.resolve(), [self.check], outcomes=case.outcomes):
+            has_own_test = finding.code in case.chosen
+            case.found.setdefault(finding.code if has_own_test else self.check.code, []).append(finding)
+        for finding in sorted(case.found.get(self.check.code, []), key=lambda each: each.outcome not in BAD_OUTCOMES):
             _report(finding)
 
 
@@ -94,7 +98,8 @@ def parametrize_with_checks(
     chosen = select_checks(select, ignore)
     parameters = []
     for each in (one for given in cases for one in _declared(given)):
-        case = CaseUnderTest(replace(each, expect={**each.expect, **expected}))
+        codes = frozenset(check.code for check in chosen)
+        case = CaseUnderTest(replace(each, expect={**each.expect, **expected}), codes)
         for check in chosen:
             name = f"{each}-{check.code}-{check.slug}"
             parameters.append(pytest.param(case, CheckUnderTest(check), id=name, marks=pytest.mark.layerwright))

@@ -491,6 +491,19 @@ def test_with_a_learning_rate_of_0_the_probe_does_not_move_and_one_step_moves_it
     assert (confidences[-1] > confidences[0]).all()  # all are of class 0
 
 
+def test_a_model_that_its_first_batch_builds_takes_a_probe():
+    class Doubled(keras.layers.Layer):
+        def call(self, inputs):  # takes no `training`
+            return 2 * inputs
+
+    model = keras.Sequential([Doubled(name="doubled"), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    watch = Watch("doubled", every=1, probe=Probe(np.ones((2, 6))))
+    model.fit(np.ones((8, 6)), np.ones((8, 1)), batch_size=2, verbose=0, callbacks=[watch])
+    assert [record.relative_change for record in watch.history.probes] == [(0.0, 0.0)] * len(watch.history.probes)
+    assert len(watch.history.probes) >= 2
+
+
 def test_the_probe_is_looked_at_with_the_weights_before_the_step():
     keras.utils.set_random_seed(7)
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4, name="only")])

@@ -55,6 +55,21 @@ def test_layer(case, check):
     )
 
 
+def test_a_failure_is_its_own_check_s_even_where_another_needed_it_first(pytester):
+    result = run(
+        pytester,
+        """
+@lw.parametrize_with_checks([lw.Case(Mixer, inputs=(None, 5))], select=["LW206", "LW301"])
+def test_layer(case, check):
+    check(case)
+""",
+    )
+    result.assert_outcomes(skipped=1, failed=1)
+    result.stdout.fnmatch_lines(
+        ["FAILED test_layers.py::test_layer[[]Mixer() on (None, 5)-LW301-batch-independence[]]*"]
+    )
+
+
 def test_expected_failures_are_xfailed_with_their_reason_and_strict(pytester):
     result = run(
         pytester,

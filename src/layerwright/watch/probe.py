@@ -1,6 +1,7 @@
 """A fixed set of samples, looked at again and again while the model learns."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -72,8 +73,14 @@ class ProbeWatcher:
         compile_ = (lambda function: function) if backend.NAME == "torch" else backend.jit
         self._first, self._next = compile_(self._look.first), compile_(self._look.next)
         self._previous: Any = None
+        if model.built:  # TensorFlow trains models that are built in the first step only
+            with self._refusals_named():
+                model.compute_output_spec(self._symbols(), **self._look.options)
+
+    @contextmanager
+    def _refusals_named(self) -> Iterator[None]:
         try:
-            model.compute_output_spec(self._symbols(), **self._look.options)
+            yield
         except Exception as error:
             shapes = tree.map_structure(lambda x: tuple(x.shape), self._x)
             raise ValueError(f"Watch: the model cannot take the probe set, of shape {shapes}: {error}") from error
@@ -88,7 +95,8 @@ class ProbeWatcher:
         """Return what there is to see, still on the device."""
         with backends.current().inference():
             if self._previous is None:
-                activations, outputs = self._first(trainable, others, self._x)
+                with self._refusals_named():
+                    activations, outputs = self._first(trainable, others, self._x)
                 changes = {}
             else:
                 activations, outputs, changes = self._next(trainable, others, self._x, self._previous)

@@ -113,6 +113,6 @@ def _check(model: Any) -> None:
     replicas = getattr(getattr(model, "distribute_strategy", None), "num_replicas_in_sync", 1)
     if replicas > 1:
         raise ValueError(
-            f"Watch: on TensorFlow only a model with one replica is watched (this one has {replicas}); train it outside "
-            "the strategy's scope, or on JAX with keras.distribution."
+            f"Watch: on TensorFlow only a model with one replica is watched (this one has {replicas}); train it "
+            "outside the strategy's scope, or on JAX with keras.distribution."
         )
