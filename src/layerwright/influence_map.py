@@ -68,7 +68,9 @@ class InfluenceMap:
             import matplotlib.pyplot as plt
             from matplotlib.colors import LogNorm, Normalize
         except ModuleNotFoundError as error:
-            raise UsageError("plotting an influence map needs matplotlib: pip install matplotlib.") from error
+            raise UsageError(
+                "plotting an influence map needs matplotlib: pip install 'layerwright[report]'."
+            ) from error
         ax = plt.subplots()[1] if ax is None else ax
         finite = self.matrix[np.isfinite(self.matrix) & (self.matrix > 0)]
         low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)

@@ -143,7 +143,7 @@ def test_plots(monkeypatch):
         return real(name, *arguments, **named)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(UsageError, match="pip install matplotlib"):
+    with pytest.raises(UsageError, match=r"pip install 'layerwright\[report\]'"):
         found.plot()
 
 

@@ -12,7 +12,10 @@ from .docstrings import markdown
 from .signatures import own_methods, signature
 
 PAGES = {
-    "proving": ("Proving a layer", "layerwright.checker", "layerwright.pytest_plugin"),
+    "proving": (
+        "Proving a layer",
+        *("layerwright.checker", "layerwright.influence_map", "layerwright.pytest_plugin"),
+    ),
     "cases": ("Cases and traits", "layerwright.core.case"),
     "reports": ("Reports and findings", "layerwright.core.finding"),
     "watching": ("Watching", "layerwright.watch.callback", "layerwright.watch.probe", "layerwright.watch.batch_change"),
@@ -27,7 +30,7 @@ FURTHER = (
     *("layerwright.core.finding.Run", "layerwright.core.finding.Outcome", "layerwright.watch.rules.Rule"),
     *(f"layerwright.core.record.{name}" for name in ("Sink", "Run", "TensorRecord", "Histogram", "ProbeRecord")),
     *(f"layerwright.core.record.{name}" for name in ("PredictionRecord", "Alert", "Kind")),
-    "layerwright.layers.tap",
+    *("layerwright.influence_map.InfluenceMap", "layerwright.layers.tap"),
     *("layerwright.core.errors.UsageError", "layerwright.core.errors.CheckFailed"),
 )
 """What is not in `layerwright` itself but is met by those who use it."""
