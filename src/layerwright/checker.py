@@ -224,13 +224,15 @@ def resolve(
     **traits: Any,
 ) -> Iterator[Case]:
     """Yield the cases that `check` runs for its first arguments."""
+    import keras
+
     from layerwright.inference import infer
 
     if isinstance(layer, (list, tuple)):
         for one in layer:
             yield from resolve(one, init=init, inputs=inputs, call=call, expect=expect, **traits)
         return
-    if not isinstance(layer, Case) and not callable(layer):
+    if isinstance(layer, keras.layers.Layer) or not (isinstance(layer, Case) or callable(layer)):
         raise UsageError(f"check() takes a layer class or a Case (got {layer!r}); pass the class, not an instance.")
     if isinstance(layer, Case):
         candidates: tuple[Case, ...] = (layer,)
@@ -239,8 +241,7 @@ def resolve(
     else:
         candidates = cases_for([layer])[layer]
     for candidate in (each for one in candidates for each in expanded(one)):
-        known = candidate if candidate.inputs is not None else infer(candidate)
-        yield _expecting(known, expect or {})
+        yield _expecting(infer(candidate), expect or {})
 
 
 def _expecting(case: Case, expect: Mapping[str, str]) -> Case:

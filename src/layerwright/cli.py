@@ -255,7 +255,10 @@ def explain(code: Annotated[str, typer.Argument(help="A check's code or slug, su
     console.print(found.document, markup=False)
     for name, words in (("bad", "A layer that breaks it:"), ("good", "A layer that keeps it:")):
         console.print(f"\n[bold]{words}[/]")
-        console.print(Syntax(found.source(name), "python", background_color="default"))
+        source = found.source(name)
+        widest = max(map(len, source.splitlines()))
+        uncut = Console(width=max(console.width, widest + 1), highlight=False)
+        uncut.print(Syntax(source, "python", background_color="default"))
 
 
 @app.command()

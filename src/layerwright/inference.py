@@ -30,11 +30,13 @@ IMAGE_WORDS = re.compile(r"images?|imgs?|pixels|feature_maps?|height|width")
 
 
 def infer(case: Case) -> Case:
-    """Fill in what `case` leaves open, constructor arguments and inputs, by trying.
+    """Fill in what `case` leaves open, constructor arguments and inputs, by trying; it may leave nothing open.
 
     A layer that cannot be constructed or called on anything tried comes back with the likeliest inputs, so that
     LW101 or LW102 reports the layer's own error; `notes` then says what was tried and which flag to give.
     """
+    if case.inputs is not None and not _missing(case):
+        return case
     settled, built = _settle_init(case)
     if settled.inputs is not None:
         return settled
@@ -74,14 +76,19 @@ def _settle_init(case: Case) -> tuple[Case, bool]:
 def _constructions(case: Case) -> Iterator[dict[str, Any]]:
     """Yield constructor arguments to try: those given, and conventional values for those that are required."""
     parameters = _parameters(case.layer)
-    missing: dict[str, inspect.Parameter | None] = {
-        name: each for name, each in parameters.items() if name not in case.init and _is_required(each)
-    }
+    missing = _missing(case)
     for name in _named_as_missing(case, missing):
         missing[name] = parameters.get(name)
     makers = [values_for(name, parameter) for name, parameter in missing.items()]
     for choice in itertools.product(*makers):
         yield {**case.init, **{name: make() for name, make in zip(missing, choice, strict=True)}}
+
+
+def _missing(case: Case) -> dict[str, inspect.Parameter | None]:
+    """Return the required constructor arguments that the case does not give."""
+    return {
+        name: each for name, each in _parameters(case.layer).items() if name not in case.init and _is_required(each)
+    }
 
 
 def _named_as_missing(case: Case, known: Mapping[str, Any]) -> tuple[str, ...]:

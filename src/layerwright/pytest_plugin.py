@@ -25,7 +25,7 @@ class CheckWarning(UserWarning):
 class CaseUnderTest:
     """One parametrised case, with what its checks have found so far: by the code of the check whose test says it.
 
-    A case whose inputs are not declared is worked out when its first check runs, not while tests are collected.
+    What a case leaves open is worked out when its first check runs, not while tests are collected.
     """
 
     declared: Case
@@ -39,7 +39,7 @@ class CaseUnderTest:
         if self.known is None:
             from layerwright.inference import infer
 
-            self.known = self.declared if self.declared.inputs is not None else infer(self.declared)
+            self.known = infer(self.declared)
         return self.known
 
 

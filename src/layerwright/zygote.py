@@ -185,7 +185,7 @@ def _settled(case: Case, changed: Mapping[str, Any]) -> Case:
     from layerwright.inference import infer
     from layerwright.sweep import variant
 
-    known = infer(case) if case.inputs is None else case
+    known = infer(case)
     return variant(known, changed) if changed else known
 
 

@@ -99,6 +99,12 @@ def test_declared_cases_are_used():
     assert report.findings[0].outcome is Outcome.SKIPPED
 
 
+def test_constructor_arguments_are_worked_out_where_inputs_alone_are_given():
+    report = lw.check(keras.layers.Dense, inputs=(None, 5), select="LW101")
+    assert report.ok
+    assert "chose units by convention" in report.runs[0].notes[0]
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -106,6 +112,7 @@ def test_declared_cases_are_used():
         (lambda: lw.check(BatchMean, expect={"nonsense": "x"}), "no check has the code or slug 'nonsense'"),
         (lambda: lw.check(BatchMean, inputs=(None, 5), batches="coupled"), "unknown trait batches"),
         (lambda: lw.check(3), "takes a layer class or a Case"),
+        (lambda: lw.check(keras.layers.Dense(4)), "pass the class, not an instance"),
         (lambda: lw.check(BatchMean, inputs="abc"), "inputs must be a shape"),
         (lambda: Traits(batch="sometimes"), "batch must be one of"),
     ],

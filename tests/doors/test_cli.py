@@ -9,6 +9,7 @@ import jsonschema
 import pytest
 
 from layerwright import cli
+from layerwright.core.discovery import check_by_code
 from layerwright.report.json import schema
 
 MIXER = """
@@ -211,6 +212,8 @@ def test_catalogue_and_explanation(layerwright):
     explained = layerwright("explain", "LW301")
     for words in ("Why it matters", "A layer that breaks it", "class SoftmaxOverBatch", "References"):
         assert words in explained.stdout
+    uncut = layerwright("explain", "LW308").stdout
+    assert all(line in uncut for line in check_by_code("LW308").source("bad").splitlines())
     unknown = layerwright("explain", "LW999")
     assert unknown.returncode == 2
     assert unknown.stderr.count("\n") == 1

@@ -38,6 +38,15 @@ def test_unknown_codes_are_refused(word):
         check_by_code(word)
 
 
+def test_one_text_is_enough():
+    assert select_checks("LW3") == select_checks(["LW3"])
+
+
+def test_a_family_is_no_check_but_names_its_own():
+    with pytest.raises(UsageError, match="lw3 is a family of checks; give one of LW301, LW302"):
+        check_by_code("lw3")
+
+
 def test_nothing_left_is_refused():
     with pytest.raises(UsageError, match="no check is left"):
         select_checks(["LW301"], ["LW3"])

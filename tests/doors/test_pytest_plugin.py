@@ -70,6 +70,18 @@ def test_layer(case, check):
     )
 
 
+def test_constructor_arguments_that_a_case_leaves_out_are_worked_out(pytester):
+    result = run(
+        pytester,
+        """
+@lw.parametrize_with_checks([lw.Case(keras.layers.Dense, inputs=(None, 5))], select=["LW101"])
+def test_layer(case, check):
+    check(case)
+""",
+    )
+    result.assert_outcomes(passed=1)
+
+
 def test_expected_failures_are_xfailed_with_their_reason_and_strict(pytester):
     result = run(
         pytester,

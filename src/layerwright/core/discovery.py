@@ -26,16 +26,21 @@ def check_by_code(code: str) -> Check:
     for check in all_checks():
         if code.upper() == check.code or code == check.slug:
             return check
+    family = ", ".join(check.code for check in all_checks() if check.code[:-2] == code.upper())
+    if family:
+        raise UsageError(f"{code} is a family of checks; give one of {family}.")
     raise UsageError(f"no check has the code or slug {code!r}; `layerwright checks` lists them.")
 
 
 def select_checks(select: Iterable[str] = (), ignore: Iterable[str] = ()) -> tuple[Check, ...]:
     """Return the checks whose code starts with one of `select` (default: all) and with none of `ignore`.
 
+    Either may also be a single text.
+
     Raises:
         UsageError: If a prefix matches no check, or nothing is left.
     """
-    select, ignore = tuple(select), tuple(ignore)
+    select, ignore = ((one,) if isinstance(one, str) else tuple(one) for one in (select, ignore))
     for prefix in (*select, *ignore):
         if not any(_matches(check, prefix) for check in all_checks()):
             raise UsageError(f"no check's code starts with {prefix!r}; `layerwright checks` lists them.")
