@@ -104,6 +104,7 @@ def ways() -> dict[str, Callable[[Any, Any], list[Any]]]:
         PLAIN: lambda *_: [],
         AGAIN: lambda *_: [],
         "Watch, every=10": watching(every=10),
+        "Watch, every=10, 256 elements of each": watching(every=10, max_elements=256),
         "Watch, every=100": watching(every=100),
         "Watch, every=10, to a folder": watching(every=10, sinks=[tempfile.mkdtemp()]),
         "Watch, every=10, gradients too": watching(every=10, gradients=("activation", "weight")),
