@@ -2,7 +2,7 @@
 
     python benchmarks/layers.py                          every installed backend, compiled as training compiles
     python benchmarks/layers.py --layers MaskedAverage   some layers
-    python benchmarks/layers.py --torch-compile --sizes middle    torch.compile: half an hour of compilation
+    python benchmarks/layers.py --torch-compile --sizes middle    torch.compile: ten minutes of compilation
     python benchmarks/layers.py --write                  and put the tables into docs/performance.md; with
                                                          --torch-compile beside what is there
 
