@@ -27,6 +27,9 @@ NOT_RUN = {
 VARIES = re.compile(r"\b\d+\.\d+ ?s\b|keras \d+\.\d+\.\d+|[▁▂▃▄▅▆▇█·]{5,} *-?[\d.e-]*")
 """Times, the version of Keras, and the course of a statistic while training, which rounding leads astray."""
 
+NOT_INHERITED = {"KERAS_BACKEND", "PYTEST_ADDOPTS", "CI", "BUILD_NUMBER", "GITHUB_ACTIONS"}
+"""Variables that change what a command prints: pytest shortens no line of its summary where CI is set."""
+
 WIDTH = 92
 
 
@@ -57,7 +60,7 @@ def _run(command: str, folder: Path) -> str:
         return ""
     own = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     here = {"PATH": own, "COLUMNS": str(WIDTH), "PYTHONWARNINGS": "ignore", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    inherited = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
+    inherited = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
     done = subprocess.run(
         ["bash", "-c", command],
         cwd=folder,
