@@ -35,6 +35,10 @@ def parse_input(text: str) -> tuple[str | None, Any]:
         raise UsageError(
             f"--input {text!r} is not a shape; write the batch axis first, like --input None,10,5 or None,10:int32."
         )
+    if sizes == [sizes[0]] and sizes[0] != "None":
+        raise UsageError(
+            f"--input {text!r} holds one size, and the batch axis comes first; write --input None,{shape}."
+        )
     if dtype and dtype not in DTYPES:
         raise UsageError(f"--input {text!r} has the dtype {dtype!r}; it must be one of {', '.join(DTYPES)}.")
     shape_sizes = tuple(None if part == "None" else int(part) for part in sizes)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from layerwright.core.case import Case, InputSpec
-from layerwright.core.drawing import shaded
+from layerwright.core.drawing import KEY, shaded
 from layerwright.core.errors import UsageError
 from layerwright.core.notebook import notebook_html
 from layerwright.slices import MOST_SLICES, UNREPEATABLE, calling, influence_map, spread, with_axis
@@ -92,7 +92,7 @@ class InfluenceMap:
         shown = spread(rows)
         kept = [tried[index] for index in spread(len(tried))]
         left_out = rows > len(shown) or columns > len(kept)
-        head = f"{self.layer}, axis {self.axis}: row = output, column = input replaced, darker is more"
+        head = f"{self.layer}, axis {self.axis}: row = output, column = input replaced; {KEY}"
         numbers = f"\nrows {', '.join(map(str, shown))}; columns {', '.join(map(str, kept))}" if left_out else ""
         return "\n".join([head + numbers, *(f"│{row}│" for row in shaded(self.matrix[np.ix_(shown, kept)]))])
 

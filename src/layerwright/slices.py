@@ -12,11 +12,12 @@ MOST_SLICES = 16
 UNREPEATABLE = "two calls with the same inputs, state and seeds differ, so a replaced input proves nothing"
 
 
-def calling(trial: Trial, layer: Any, usual: Arguments, training: bool) -> Call:
+def calling(trial: Trial, layer: Any, usual: Arguments, training: bool, *, loops_only: bool = True) -> Call:
     """Return a layer as a function from arguments like `usual` to the list of its output arrays.
 
     Each call starts from the same state and seeds. On JAX it is compiled where it holds a loop, which would else be
-    compiled anew at every call.
+    compiled anew at every call; with `loops_only=False` wherever it can be, as pays where sizes are new: there every
+    operation would be compiled anew.
     """
     import keras
 
@@ -34,22 +35,26 @@ def calling(trial: Trial, layer: Any, usual: Arguments, training: bool) -> Call:
         with keras.StatelessScope():
             return leaves(flat(*tensors))
 
-    try:
-        program = trial.backend.trace(pure, usual.arrays())
-    except Exception:  # a layer may raise anything under a trace; LW801 compiled-equals-eager says so
-        return eager
-    if "scan[" not in program and "while[" not in program:
+    if loops_only and not _holds_a_loop(trial, pure, usual):
         return eager
     compiled = trial.backend.jit(pure)
 
     def call(arguments: Arguments) -> list[Array]:
         try:
             outputs = compiled(*map(keras.ops.convert_to_tensor, arguments.arrays()))
-        except Exception:  # at another size; eagerly it works, or says clearly why not
+        except Exception:  # a layer may raise anything under a trace; eagerly it works, or says clearly why not
             return eager(arguments)
         return [np.asarray(keras.ops.convert_to_numpy(output)) for output in outputs]
 
     return call
+
+
+def _holds_a_loop(trial: Trial, function: Callable[..., Any], usual: Arguments) -> bool:
+    try:
+        program = trial.backend.trace(function, usual.arrays())
+    except Exception:  # a layer may raise anything under a trace; LW801 compiled-equals-eager says so
+        return False
+    return "scan[" in program or "while[" in program
 
 
 def influence_map(

@@ -1,11 +1,12 @@
 """What a command is pointed at: `file.py`, `file.py:Layer`, `package.module`, `package.module:Layer` or `…:cases`."""
 
 import ast
+import difflib
 import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
@@ -93,8 +94,11 @@ def find_cases(target: Target, overrides: Overrides) -> list[Case]:
     module = _load(target)
     named = getattr(module, target.layer, None) if target.layer else None
     if isinstance(named, (Case, list, tuple)) or inspect.isfunction(named):
-        return [_override(each, overrides) for case in _cases_of(named, target) for each in expanded(case)]
+        found = _cases_of(named, target)
+        _prove_somebody_takes(overrides.init, [case.layer for case in found], target)
+        return [_override(each, overrides) for case in found for each in expanded(case)]
     layers = _layers_of(module, target)
+    _prove_somebody_takes(overrides.init, layers, target)
     module_cases = [case for case in getattr(module, MODULE_CASES, ()) if isinstance(case, Case)]
     declared = {layer: tuple(case for case in module_cases if case.layer is layer) for layer in layers}
     cases = {layer: declared[layer] or own for layer, own in cases_for(layers).items()}
@@ -198,6 +202,26 @@ def _override(case: Case, overrides: Overrides) -> Case:
     if unnamed:
         first = unnamed[0] if len(unnamed) == 1 else unnamed
     return case.with_inputs(first, {**case.call, **call})
+
+
+def _prove_somebody_takes(init: Mapping[str, Any], layers: Sequence[Any], target: Target) -> None:
+    """Refuse an argument that no layer takes, or that some layer's **kwargs would take for one spelled nearly so."""
+    known = sorted({name for layer in layers for name in _named_parameters(layer)})
+    for name in init:
+        close = difflib.get_close_matches(name, known, 1)
+        if name in known or (not close and any(_accepts(layer, name) for layer in layers)):
+            continue
+        meant = f"did you mean {close[0]}?" if close else f"the arguments are: {', '.join(known) or 'none'}."
+        raise UsageError(f"--init {name}: no layer in {target.text} takes an argument {name!r}; {meant}")
+
+
+def _named_parameters(layer: Any) -> set[str]:
+    """Return a constructor's arguments by name; of a class also those that it may hand on to its bases."""
+    bases = inspect.getmro(layer)[:-1] if inspect.isclass(layer) else ()
+    constructors = [vars(base)["__init__"] for base in bases if "__init__" in vars(base)] or [layer]
+    parameters = [each for one in constructors for each in inspect.signature(one).parameters.values()]
+    kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return {each.name for each in parameters if each.kind not in kinds} - {"self"}
 
 
 def _accepts(layer: Any, name: str) -> bool:

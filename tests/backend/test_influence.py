@@ -36,7 +36,10 @@ def test_a_leak_between_samples_shows_however_small():
     assert found.coupled
     assert found.matrix[0, 1] < 1e-3 < found.matrix[0, 0]
     assert repr(found) == "InfluenceMap('mixer', axis=0, shape=(4, 4), coupled=True, causal=False)"
-    assert str(found).splitlines()[0] == "mixer, axis 0: row = output, column = input replaced, darker is more"
+    assert (
+        str(found).splitlines()[0]
+        == "mixer, axis 0: row = output, column = input replaced; darker is more, blank is nothing"
+    )
     assert "░░" in str(found).splitlines()[1]
 
 

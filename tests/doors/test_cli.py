@@ -22,6 +22,14 @@ class Sound(keras.layers.Layer):
     def call(self, inputs):
         return inputs * 2.0
 """
+STRICT = """
+class Strict(keras.layers.Layer):
+    def __init__(self, units):
+        super().__init__()
+
+    def call(self, inputs):
+        return inputs * 2.0
+"""
 
 
 def test_failure_is_reported_with_its_fix(layerwright, layers_file):
@@ -165,7 +173,19 @@ def test_only_layers_defined_there(layerwright, layers_file):
         (["nowhere.at.all", "--backend", "torch"], "nowhere.at.all cannot be imported: ModuleNotFoundError"),
         (["sound.py", "--input", "a,b"], "--input 'a,b' is not a shape"),
         (["sound.py", "--input", "None,3:flot"], "--input 'None,3:flot' has the dtype 'flot'"),
+        (
+            ["sound.py", "--input", "10"],
+            "--input '10' holds one size, and the batch axis comes first; write --input None,10",
+        ),
         (["sound.py", "--init", "units"], "--init 'units' is not NAME=VALUE"),
+        (
+            ["sound.py", "--init", "nam=a"],
+            "--init nam: no layer in sound.py takes an argument 'nam'; did you mean name?",
+        ),
+        (
+            ["strict.py", "--init", "spam=1"],
+            "--init spam: no layer in strict.py takes an argument 'spam'; the arguments are",
+        ),
         (["sound.py", "--select", "LW999"], "no check's code starts with 'LW999'"),
         (["sound.py", "--ignore", "XX"], "no check's code starts with 'XX'"),
         (["sound.py", "--expect", "LW301"], "--expect 'LW301' gives no reason"),
@@ -176,6 +196,7 @@ def test_only_layers_defined_there(layerwright, layers_file):
 )
 def test_wrong_commands_get_one_line(layerwright, layers_file, arguments, message):
     layers_file(SOUND, "sound.py")
+    layers_file(STRICT, "strict.py")
     layers_file("def broken(:\n", "syntax.py")
     layers_file("x = 1\n", "empty.py")
     layers_file("import no_such_package_anywhere\n", "imports.py")

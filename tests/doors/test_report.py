@@ -46,6 +46,8 @@ def test_verbose_shows_all_and_notes_show_always():
 
 def test_influence_map_is_drawn():
     drawn = terminal.draw_influence_map({"influence_map": [[1.0, 1e-9], [0.0, 0.6]]}).splitlines()
+    assert drawn[1:] == ["│██░░│", "│  ██│"], "by logarithms where entries lie decades apart"
+    drawn = terminal.draw_influence_map({"influence_map": [[1.0, 0.2], [0.0, 0.6]]}).splitlines()
     assert drawn[1:] == ["│██░░│", "│  ▓▓│"]
     assert terminal.draw_influence_map({}) == ""
     assert terminal.draw_influence_map({"influence_map": [[0.0] * 40] * 40}) == ""

@@ -117,7 +117,7 @@ def exported(model: Any, folder: str) -> Callable[[Sequence[Any]], Any]:
 
 
 def count(indices: Any, length: int) -> Any:
-    return jnp.zeros(length, "int32").at[indices].add(1)  # a comparison with each takes four times that
+    return jnp.zeros(length, "int32").at[indices].add(1)  # XLA adds these up in one pass, comparisons in one a bin
 
 
 def random_state() -> Any:

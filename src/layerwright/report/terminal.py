@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.text import Text
 
-from layerwright.core.drawing import shaded
+from layerwright.core.drawing import KEY, shaded
 from layerwright.core.finding import BAD_OUTCOMES, Finding, Outcome, Report, Run
 from layerwright.report.grouping import WANT_ATTENTION, by_case, is_note, said_alike, verdict
 
@@ -99,7 +99,9 @@ def draw_influence_map(evidence: Mapping[str, Any]) -> str:
     rows = evidence.get("influence_map")
     if rows is None or not len(rows) or len(rows) > LARGEST_MAP or len(rows[0]) > LARGEST_MAP:
         return ""
-    return "\n".join(["influence map: row = output, column = input replaced", *(f"│{row}│" for row in shaded(rows))])
+    return "\n".join(
+        [f"influence map: row = output, column = input replaced; {KEY}", *(f"│{row}│" for row in shaded(rows))]
+    )
 
 
 def _indented(content: RenderableType, columns: int) -> Padding:

@@ -1,16 +1,21 @@
 """LW401."""
 
+from layerwright.checks.masking._calls import eager
 from layerwright.checks.masking._content import HUGE, NOT_FINITE, leaks, worst
 from layerwright.checks.masking._masks import Subject, subject
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.finding import Finding, failed, passed
-from layerwright.trial import Trial
+from layerwright.trial import Trial, bitwise_equal
 
 WHERE = "ops.where(ops.expand_dims(mask, -1), inputs, 0.0)"
 FINITE_FIX = (
     f"Replace masked steps by zeros before anything mixes steps: inputs = {WHERE}; and leave them out of counts, means "
     "and maxima. If the layer does not look at the mask at all, do not set supports_masking."
+)
+UNREAD_FIX = (
+    f"Use it in call(): inputs = {WHERE} before anything mixes steps, and leave masked steps out of counts, means and "
+    "maxima; or drop the argument."
 )
 NOT_FINITE_FIX = (
     f"Choose instead of multiplying, and before anything is computed: inputs = {WHERE}. 0 * NaN is NaN, and the "
@@ -52,10 +57,12 @@ def masked_content_is_ignored(trial: Trial) -> Finding:
     has_floats = any(arrays[slot.place].dtype.kind == "f" for slot in found.slots)
     finite = leaks(trial, HUGE)
     if finite:
+        unread = found.sees_mask and _is_unread(trial, found)
         return failed(
             f"{'values of ±1e4' if has_floats else 'other integers'} at masked steps, instead of the usual ones, move "
-            f"{worst(finite)}; expected no change",
-            FINITE_FIX,
+            f"{worst(finite)}; expected no change"
+            + ("; no other mask moves anything: the layer takes a mask and does not use it" if unread else ""),
+            UNREAD_FIX if unread else FINITE_FIX,
             moved=finite,
         )
     moved = leaks(trial, NOT_FINITE) if has_floats else {}
@@ -67,6 +74,11 @@ def masked_content_is_ignored(trial: Trial) -> Finding:
         NOT_FINITE_FIX,
         moved=moved,
     )
+
+
+def _is_unread(trial: Trial, found: Subject) -> bool:
+    """Whether the outputs are the same where every step counts."""
+    return bitwise_equal(*(eager(trial, found, found.ways[0], all_true=every)[0] for every in (False, True)))
 
 
 def bad() -> Case:

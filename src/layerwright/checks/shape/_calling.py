@@ -1,44 +1,10 @@
 """Calling a layer at sizes that nothing else calls it at."""
 
-from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from layerwright.checks.shape._shapes import specs_by_trace
+from layerwright.slices import Call, calling
 from layerwright.trial import Arguments, Array, Trial, leaves
-
-Call = Callable[[Arguments], list[Array]]
-
-
-def calling(trial: Trial, layer: Any, like: Arguments) -> Call:
-    """Return a layer as a function from arguments, in the structure of `like`, to its output arrays, in inference.
-
-    On JAX it is compiled as a whole where it can be: eagerly, JAX compiles every operation anew for every size.
-    """
-    import keras
-
-    def eager(arguments: Arguments) -> list[Array]:
-        return leaves(trial.call(layer, arguments, training=False))
-
-    if trial.backend.NAME != "jax":
-        return eager
-    flat = trial.function(layer, like, training=False)
-
-    def pure(*tensors: Any) -> list[Any]:
-        with keras.StatelessScope():
-            return leaves(flat(*tensors))
-
-    compiled = trial.backend.jit(pure)
-
-    def call(arguments: Arguments) -> list[Array]:
-        try:
-            outputs = compiled(*map(keras.ops.convert_to_tensor, arguments.arrays()))
-        except Exception:  # a layer may raise anything under a trace; eagerly it works, or says clearly why not
-            return eager(arguments)
-        return [np.asarray(keras.ops.convert_to_numpy(output)) for output in outputs]
-
-    return call
 
 
 def calling_new(trial: Trial) -> Call:
@@ -47,7 +13,7 @@ def calling_new(trial: Trial) -> Call:
     def call(arguments: Arguments) -> list[Array]:
         layer = trial.construct()
         if trial.backend.NAME == "jax" and traces(trial, layer, arguments):
-            return calling(trial, layer, arguments)(arguments)
+            return calling(trial, layer, arguments, training=False, loops_only=False)(arguments)
         return leaves(trial.call(trial.construct(), arguments, training=False))
 
     return call

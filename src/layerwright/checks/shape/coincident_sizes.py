@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterator
 
 from layerwright.checks.axes._subject import LOW_PRECISION, caller, draws_in_inference, lively
-from layerwright.checks.shape._calling import Call, calling, calling_new
+from layerwright.checks.shape._calling import calling_new
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError, quote
 from layerwright.core.finding import Finding, Outcome, failed, not_probed, passed, skipped
+from layerwright.slices import Call, calling
 from layerwright.trial import Arguments, Array, Trial, largest_difference
 
 FIX = (
@@ -64,7 +65,10 @@ def _own_shapes(trial: Trial, size: int) -> Iterator[Finding]:
     control = next(samples for samples in range(2 * usual, 4 * usual + len(taken)) if samples not in taken)
     everyone = trial.arguments(max(control, size))
     try:
-        at_usual, elsewhere = caller(trial, False), calling(trial, lively(trial), everyone)
+        at_usual, elsewhere = (
+            caller(trial, False),
+            calling(trial, lively(trial), everyone, training=False, loops_only=False),
+        )
     except LayerError:  # at the usual sizes it raises; it may not where sizes coincide
         at_usual = elsewhere = calling_new(trial)
 

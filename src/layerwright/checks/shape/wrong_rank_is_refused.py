@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from layerwright.checks.axes._subject import lively
-from layerwright.checks.shape._calling import Call, calling, traces
+from layerwright.checks.shape._calling import traces
 from layerwright.core.case import Case, InputSpec
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError
 from layerwright.core.finding import Finding, failed, passed, skipped
-from layerwright.slices import influence_map, who_sees_whom
+from layerwright.slices import Call, calling, influence_map, who_sees_whom
 from layerwright.trial import Arguments, Array, Trial, describe, largest_difference
 
 FIX = (
@@ -73,7 +73,7 @@ def _accepting(trial: Trial, arguments: Arguments) -> Call | None:
     for layer in (lively(trial), trial.construct()):
         if trial.backend.NAME == "jax" and not traces(trial, layer, arguments):
             continue  # it raises; eagerly it would too, but only after compiling what comes before
-        call = calling(trial, layer, arguments)
+        call = calling(trial, layer, arguments, training=False, loops_only=False)
         try:
             call(arguments)
         except LayerError:
