@@ -1,5 +1,4 @@
 const rows = new Map(), list = document.getElementById("cases"), status = document.getElementById("status");
-const FEW = 3;  // so many cases with something wrong are open at once
 const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
 const isNote = (row) => outcomeOf(row) === "passed" && report.texts[row[FIX]];
 
@@ -166,7 +165,7 @@ function follow() {
 }
 
 (function start() {
-  const wrongCases = report.cases.filter((one) => [...findingsOf(one)].some((each) => KINDS[outcomeOf(each.row)] === "bad")), wrong = wrongCases.length;
+  const wrong = report.cases.filter((one) => [...findingsOf(one)].some((each) => KINDS[outcomeOf(each.row)] === "bad")).length;
   const unknown = report.cases.flatMap((one) => [...findingsOf(one)].map((each) => ({ ...each, layer: one.layer }))).filter((each) => KINDS[outcomeOf(each.row)] === "bad" && each.row[DEFECT] < 0);
   document.getElementById("about").textContent = `Layerwright ${report.layerwright}, Keras ${report.keras}, on ${report.backends.join(", ") || "no backend"}`;
   const verdict = document.getElementById("verdict");
@@ -189,6 +188,6 @@ function follow() {
     for (const [one, details] of rows) if (!details.hidden) { if (!details.open) drawInside(one); details.open = true; details.querySelectorAll("details.rest").forEach((each) => { if (isFiltered()) { each.open = true; each.fill(); } }); }
   });
   addEventListener("afterprint", () => closed.forEach((details) => { details.open = false; }));
-  for (const one of report.cases.length === 1 ? report.cases : wrong <= FEW ? wrongCases : []) { drawInside(one); rows.get(one).open = true; }
+  if (report.cases.length === 1) { rows.get(report.cases[0]).open = true; drawInside(report.cases[0]); }
   follow();
 })();
