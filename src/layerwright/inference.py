@@ -21,8 +21,6 @@ IMAGE = InputSpec((None, 8, 9, 3))
 IDS = InputSpec((None, 10), "int32")
 ID = InputSpec((None,), "int32")
 VOLUME = InputSpec((None, 6, 7, 8, 2))
-ANY_LENGTH = {TIME: InputSpec((None, None, 5)), IDS: InputSpec((None, None), "int32")}
-OTHER_LENGTHS = (7, 16)
 SQUARE_FEATURES = (InputSpec((None, 10, 4)), InputSpec((None, 10, 8)), InputSpec((None, 4)), InputSpec((None, 8)))
 
 INTEGER_WORDS = re.compile(
@@ -139,12 +137,9 @@ def _candidates(case: Case) -> Iterator[Case | None]:
     if "training" in required:
         del required["training"]
         case = replace(case, call={**case.call, "training": False})
-    is_masked = takes_mask or any("mask" in name for name in required)
     for spec in _single_tensors(case):
-        lengths = (ANY_LENGTH[spec], spec) if is_masked and spec in ANY_LENGTH else (spec,)
-        for each in lengths:
-            for call in _further_arguments(required, each):
-                yield _with_mask(case.with_inputs(each, {**case.call, **call}), takes_mask)
+        for call in _further_arguments(required, spec):
+            yield _with_mask(case.with_inputs(spec, {**case.call, **call}), takes_mask)
     if required:
         return
     for spec in (TIME, FEATURES, SQUARE_FEATURES[0], IMAGE, IDS):
@@ -196,7 +191,7 @@ def _further_arguments(required: Mapping[str, Any], first: InputSpec) -> Iterato
 def _with_mask(case: Case, takes_mask: bool) -> Case:
     """Add the mask that Keras itself would pass on: (batch, time), where there is a time axis."""
     spec = case.inputs
-    has_time = isinstance(spec, InputSpec) and (len(spec.shape) == 3 or spec in (IDS, ANY_LENGTH[IDS]))
+    has_time = isinstance(spec, InputSpec) and (len(spec.shape) == 3 or spec == IDS)
     if not takes_mask or not has_time:
         return case
     return case.with_inputs(spec, {**case.call, "mask": InputSpec(spec.shape[:2], "bool")})
@@ -242,15 +237,12 @@ def _is_optional_mask(case: Case) -> bool:
 
 
 def _error(case: Case, *, call: bool = False) -> BaseException | None:
-    """Return what constructing the layer raises, or calling it, at other lengths too where they are free."""
+    """Return what constructing (and calling) the layer raises, if anything."""
     trial = Trial(case)
-    lengths = OTHER_LENGTHS if any(None in spec.shape[1:] for spec in case.specs()) else ()
     try:
         layer = trial.construct()
         if call:
             trial.call(layer, trial.usual)
-            for length in lengths:
-                trial.call(layer, trial.arguments(free={1: length}))
     except LayerError as error:
         return error
     except (SystemExit, MemoryError):
@@ -260,7 +252,7 @@ def _error(case: Case, *, call: bool = False) -> BaseException | None:
 
 def _note(candidate: Case, settled: Case) -> Case:
     words = f"settled on {_input_words(candidate)}; give --input to change it"
-    return replace(candidate, notes=(*settled.notes, words))
+    return replace(candidate, notes=(*settled.notes, words), worked_out=True)
 
 
 def _input_words(case: Case) -> str:

@@ -152,6 +152,7 @@ class Case:
             more are checked that every two values of different arguments meet once, at most twelve.
         others: Further values of constructor arguments for which convention knows none, such as functions and arrays:
             LW702 tries whether the config keeps them. No cases are made of them.
+        worked_out: Whether the inputs were found by trying rather than declared: their sizes are then nobody's promise.
 
     Example:
         >>> import layerwright as lw
@@ -171,6 +172,7 @@ class Case:
     reference: Callable[..., Any] | None = None
     variants: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     others: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    worked_out: bool = False
 
     def __post_init__(self) -> None:
         if self.inputs is not None:

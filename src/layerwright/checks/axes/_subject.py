@@ -50,10 +50,15 @@ def tolerance(trial: Trial) -> float:
 
 def draws_in_inference(trial: Trial) -> bool:
     """Whether the layer's outputs in inference change with its seeds."""
+    return draws(trial, training=False)
+
+
+def draws(trial: Trial, *, training: bool) -> bool:
+    """Whether the layer's outputs change with its seeds, or with what an earlier call left."""
     layer = lively(trial)
     before = snapshot(layer.non_trainable_variables)
-    first = trial.call(layer, trial.usual, training=False, keep_state=True)
-    second = Trial(trial.case, trial.seed + 1).call(layer, trial.usual, training=False)
+    first = trial.call(layer, trial.usual, training=training, keep_state=True)
+    second = Trial(trial.case, trial.seed + 1).call(layer, trial.usual, training=training)
     restore(before)
     return not bitwise_equal(first, second)
 

@@ -11,11 +11,13 @@ from layerwright.core.case import Case, InputSpec
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError
 from layerwright.core.finding import Finding, failed, not_probed, passed, skipped
-from layerwright.trial import Arguments, Trial
+from layerwright.trial import Arguments, Array, Trial
 
 FIRST, SECOND = 4096, 4097
 """Two integers that are one number in float16, whose spacing is 4 there, and in bfloat16."""
 ROWS = 5000
+SPACING = 2.0**-10
+"""The largest spacing of neighbouring float16 numbers, relative to them: what is closer may round to one output."""
 INDICES = ("int16", "int32", "int64", "uint16", "uint32", "uint64")
 
 
@@ -24,7 +26,8 @@ def integers_stay_exact(trial: Trial) -> Finding:
     """Integers that go in as indices are told apart under a low-precision policy too.
 
     What it proves:
-        Where the layer's outputs differ for the inputs 4096 and 4097 in float32, they differ under mixed_float16.
+        Where the layer's outputs for the inputs 4096 and 4097 differ in float32 by more than float16 rounds to, they
+        differ under mixed_float16.
 
     Why it matters:
         float16 holds every integer up to 2048 and then every second, fourth and eighth. A layer that casts its
@@ -46,7 +49,7 @@ def integers_stay_exact(trial: Trial) -> Finding:
         return skipped("the layer is fed no integers")
     for case in _roomier(trial.case):
         with suppress(LayerError):
-            if _tells_apart(Trial(case, trial.seed), "float32"):
+            if _tells_apart(Trial(case, trial.seed), "float32", SPACING):
                 return _under_float16(Trial(case, trial.seed))
     return not_probed(
         f"the layer does not tell {FIRST} from {SECOND} in float32, whatever is made larger",
@@ -76,13 +79,18 @@ def _roomier(case: Case) -> Iterator[Case]:
         yield replace(case, init={**case.init, name: ROWS})
 
 
-def _tells_apart(trial: Trial, policy: str) -> bool | str:
-    """Whether outputs differ between the two integers; or why the policy cannot be tried."""
+def _tells_apart(trial: Trial, policy: str, spacing: float = 0.0) -> bool | str:
+    """Whether outputs for the two integers differ by more than `spacing`, relative to them; or why that is unknown."""
     found = version(trial, policy)
     if isinstance(found, str):
         return found
     first, second = (to_float64(found.call(_filled(trial, value))) for value in (FIRST, SECOND))
-    return any(bool((np.isfinite(a - b) & (a != b)).any()) for a, b in zip(first, second, strict=True))
+    return any(_differ(a, b, spacing) for a, b in zip(first, second, strict=True))
+
+
+def _differ(first: Array, second: Array, spacing: float) -> bool:
+    apart = np.abs(first - second)
+    return bool((np.isfinite(apart) & (apart > spacing * np.maximum(np.abs(first), np.abs(second)))).any())
 
 
 def _filled(trial: Trial, value: int) -> Arguments:

@@ -70,8 +70,11 @@ def _is_free_series(trial: Trial, found: Subject) -> bool:
 
 
 def _fix(found: Subject) -> str:
-    if found.declares and not found.sees_mask:
-        return "Return the mask from compute_mask(), or declare masking='consumed' if none is meant to go on."
+    if getattr(found.layer, "supports_masking", False):
+        return (
+            "Return the mask from compute_mask(inputs, previous_mask), which Keras calls with call's first argument "
+            "and its mask alone; or declare masking='consumed' if none is meant to go on."
+        )
     wish = "" if found.sees_mask else " if each step is computed alone; else take a `mask` and keep padding out"
     return (
         f"Set self.supports_masking = True in the constructor{wish}; declare masking='consumed' if no mask is meant to "

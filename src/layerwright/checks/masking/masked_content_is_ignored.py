@@ -5,7 +5,7 @@ from layerwright.checks.masking._content import HUGE, NOT_FINITE, leaks, worst
 from layerwright.checks.masking._masks import Subject, subject
 from layerwright.core.case import Case
 from layerwright.core.check import check
-from layerwright.core.finding import Finding, failed, passed
+from layerwright.core.finding import Finding, failed, passed, skipped
 from layerwright.trial import Trial, bitwise_equal
 
 WHERE = "ops.where(ops.expand_dims(mask, -1), inputs, 0.0)"
@@ -44,8 +44,9 @@ def masked_content_is_ignored(trial: Trial) -> Finding:
         weights are not compared where values are not finite: it cannot help them.
 
     Exempt when:
-        The layer declares `masking="generated"`, as what lies at a step then decides whether it is masked; or
-        `stateful=True`, as no two calls can be compared.
+        The layer declares `masking="generated"`, as what lies at a step then decides whether it is masked, or takes no
+        mask and makes one, as `Embedding(mask_zero=True)`; or it declares `stateful=True`, as no two calls can be
+        compared.
 
     References:
         keras.io, "Understanding masking & padding"; jax.readthedocs.io, "FAQ: Gradients contain NaN where using where".
@@ -53,6 +54,8 @@ def masked_content_is_ignored(trial: Trial) -> Finding:
     found = subject(trial)
     if not isinstance(found, Subject):
         return found
+    if not found.sees_mask and _makes_a_mask(found):
+        return skipped("the layer takes no mask and makes one from what it is given")
     arrays = found.plain.arrays()
     has_floats = any(arrays[slot.place].dtype.kind == "f" for slot in found.slots)
     finite = leaks(trial, HUGE)
@@ -74,6 +77,17 @@ def masked_content_is_ignored(trial: Trial) -> Finding:
         NOT_FINITE_FIX,
         moved=moved,
     )
+
+
+def _makes_a_mask(found: Subject) -> bool:
+    """Whether an output goes on with a mask where none came in."""
+    import keras
+
+    tensors = found.plain.map(keras.ops.convert_to_tensor)
+    try:
+        return found.layer.compute_mask(tensors.inputs, None) is not None
+    except Exception:  # a layer's own compute_mask may raise anything where no mask came in; LW402 speaks of that
+        return False
 
 
 def _is_unread(trial: Trial, found: Subject) -> bool:

@@ -1,18 +1,29 @@
 """LW407."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 
 from layerwright.checks.axes._subject import tolerance
-from layerwright.checks.masking._calls import eager, outputs
+from layerwright.checks.masking._calls import outputs
 from layerwright.checks.masking._content import HUGE, leaks
 from layerwright.checks.masking._counting import counting
 from layerwright.checks.masking._masks import Subject, subject
 from layerwright.core.case import Case
 from layerwright.core.check import check
+from layerwright.core.errors import LayerError
 from layerwright.core.finding import Finding, failed, not_probed, passed, skipped
 from layerwright.trial import Arguments, Array, Trial, largest_difference
 
 MORE = 3
+SHIFT, ROUNDING = 10.0, 10.0
+"""How far inputs are shifted, and how much more rounding that makes: a variance by squares loses digits."""
+FIX = (
+    "Let masked steps count for nothing: divide by ops.sum(ops.cast(mask, x.dtype), axis=1), the number of steps that "
+    "count, not by ops.shape(x)[1]; before a maximum or a softmax give them a large negative number, not zero; count "
+    "positions from the first step. If outputs are meant to depend on the length, declare positional=True."
+)
 
 
 @check(
@@ -27,16 +38,19 @@ def padding_length(trial: Trial) -> Finding:
 
     Why it matters:
         How long the padding is depends on the longest sample of the batch, or on a setting. A mean that divides by the
-        number of steps instead of the number that count gives a sample other features in another batch.
+        number of steps instead of the number that count gives a sample other features in another batch; so does a
+        maximum over steps that were replaced by zeros, for a sample whose values are all below.
 
     How it is tested:
         Three masked steps of zeros are added to the usual inputs and masks; outputs at steps that count must agree to
-        1e-5 of their scale (2e-2 in float16, 2e-1 in bfloat16). Not probed where finite values at masked steps already
-        move the outputs: LW401 masked-content-is-ignored says so.
+        1e-5 of their scale (2e-2 in float16, 2e-1 in bfloat16). So too, to ten times that, with all float inputs 10
+        lower and 10 higher, unless the case bounds them. Where the case was worked out rather than declared, and the
+        layer serves no more steps than were found, the last three are taken away instead. Not probed where finite
+        values at masked steps already move the outputs: LW401 masked-content-is-ignored says so.
 
     Exempt when:
-        The layer declares `positional=True`, `fixed_shape=True` or `stateful=True`; skipped where the case fixes the
-        number of steps.
+        The layer declares `positional=True`, `fixed_shape=True` or `stateful=True`; skipped where the case declares the
+        number of steps, or the layer serves one alone.
 
     References:
         keras.io, "Understanding masking & padding".
@@ -44,35 +58,44 @@ def padding_length(trial: Trial) -> Finding:
     found = subject(trial)
     if not isinstance(found, Subject):
         return found
-    longer = _longer(trial, found)
-    if longer is None:
-        return skipped("the case fixes the number of time steps")
+    pair = _pair(trial, found)
+    if pair is None:
+        return skipped("the number of time steps is fixed")
     if leaks(trial, HUGE):
         return not_probed("finite values at masked steps count; see LW401 masked-content-is-ignored")
-    plain, masks = longer
-    before = eager(trial, found, found.ways[0])[0]
-    after = outputs(trial, found, found.masked(masks, plain=plain)[1])
-    counts = counting(trial, found)
-    kept = [_cut(output, own.shape) for output, own in zip(after, counts, strict=True)]
-    apart = [_difference(*each) for each in zip(before, kept, counts, strict=True)]
-    if max(apart) <= tolerance(trial):
+    shorter, plain, masks = pair
+    counts = counting(trial, shorter)
+    apart = {shift: _apart(trial, shorter, plain, masks, counts, shift) for shift in _shifts(trial)}
+    moved = [shift for shift in apart if apart[shift] > tolerance(trial) * (ROUNDING if shift else 1.0)]
+    if not moved:
         return passed(differences=apart)
-    steps = found.masks[0].shape[-1]
+    worst = max(moved, key=lambda shift: apart[shift])
+    steps = shorter.masks[0].shape[-1]
     return failed(
-        f"with {MORE} more masked steps after the {steps}, outputs differ by {max(apart):.3g} of their scale; "
-        "expected no change",
-        "Divide by ops.sum(ops.cast(mask, x.dtype), axis=1), the number of steps that count, not by ops.shape(x)[1]; "
-        "if outputs are meant to depend on the length, declare positional=True.",
+        f"with {MORE} more masked steps after the {steps}, outputs differ by {apart[worst]:.3g} of their scale"
+        f"{f', inputs being around {worst:g}' if worst else ''}; expected no change",
+        FIX,
         differences=apart,
     )
 
 
-def _longer(trial: Trial, found: Subject) -> tuple[Arguments, list[Array]] | None:
-    """Return arguments and masks with more steps, all masked; None if some masked tensor's time axis is fixed."""
-    sizes = {slot.axes[-1]: slot.mask.shape[-1] + MORE for slot in found.slots}
-    drawn = trial.arguments(free=sizes)
-    shapes = dict(drawn.named_arrays())
-    arrays = [_padded(array, shapes[name].shape) for name, array in found.plain.named_arrays()]
+def _pair(trial: Trial, found: Subject) -> tuple[Subject, Arguments, list[Array]] | None:
+    """Return the layer with its arguments and masks, and those with more steps, all masked; None if time is fixed."""
+    if not trial.case.worked_out:
+        drawn = trial.arguments(free={slot.axes[-1]: slot.mask.shape[-1] + MORE for slot in found.slots})
+        shapes = {name: array.shape for name, array in drawn.named_arrays()}
+        longer = _longer(found, [shapes[name] for name, _ in found.plain.named_arrays()])
+        return longer and (found, *longer)
+    for one in (found, _shorter(found)):
+        longer = _longer(one, _grown_shapes(one))
+        if longer and _serves(trial, one, one.plain, one.masks) and _serves(trial, one, *longer):
+            return one, *longer
+    return None
+
+
+def _longer(found: Subject, shapes: Sequence[tuple[int, ...]]) -> tuple[Arguments, list[Array]] | None:
+    """Return arguments of these shapes and masks to go with them; None if some masked tensor's time axis is fixed."""
+    arrays = [_padded(array, shape) for array, shape in zip(found.plain.arrays(), shapes, strict=True)]
     masks = []
     for slot in found.slots:
         grown = arrays[slot.place].shape
@@ -80,6 +103,52 @@ def _longer(trial: Trial, found: Subject) -> tuple[Arguments, list[Array]] | Non
             return None
         masks.append(_padded(slot.mask, tuple(grown[axis] for axis in slot.axes)))
     return found.plain.replace_arrays(arrays), masks
+
+
+def _grown_shapes(found: Subject) -> list[tuple[int, ...]]:
+    """Return the shapes of the arguments, with more steps where a mask covers them."""
+    shapes = [list(array.shape) for array in found.plain.arrays()]
+    for slot in found.slots:
+        shapes[slot.place][slot.axes[-1]] += MORE
+    return [tuple(shape) for shape in shapes]
+
+
+def _shorter(found: Subject) -> Subject:
+    """Return the layer with fewer steps where a mask covers them."""
+    arrays = found.plain.arrays()
+    for slot in found.slots:
+        arrays[slot.place] = np.take(arrays[slot.place], range(slot.mask.shape[-1] - MORE), axis=slot.axes[-1])
+    slots = tuple(replace(slot, mask=slot.mask[..., :-MORE]) for slot in found.slots)
+    return replace(found, plain=found.plain.replace_arrays(arrays), slots=slots)
+
+
+def _serves(trial: Trial, found: Subject, plain: Arguments, masks: Sequence[Array]) -> bool:
+    try:
+        trial.call(*found.masked(masks, plain=plain), training=False)
+    except LayerError:
+        return False
+    return True
+
+
+def _shifts(trial: Trial) -> tuple[float, ...]:
+    is_bounded = any(spec.low is not None or spec.high is not None for spec in trial.case.specs())
+    return (0.0,) if is_bounded else (0.0, -SHIFT, SHIFT)
+
+
+def _apart(
+    trial: Trial, shorter: Subject, plain: Arguments, masks: Sequence[Array], counts: Sequence[Array], shift: float
+) -> float:
+    """Return how far outputs at steps that count differ with more masked steps, all floats being so much higher."""
+    if shift and not any(array.dtype.kind == "f" for array in plain.arrays()):
+        return 0.0
+    before = outputs(trial, shorter, shorter.masked(shorter.masks, plain=_shifted(shorter.plain, shift))[1])
+    after = outputs(trial, shorter, shorter.masked(masks, plain=_shifted(plain, shift))[1])
+    kept = [_cut(output, own.shape) for output, own in zip(after, counts, strict=True)]
+    return max(_difference(*each) for each in zip(before, kept, counts, strict=True))
+
+
+def _shifted(arguments: Arguments, shift: float) -> Arguments:
+    return arguments.map(lambda array: (array + shift).astype(array.dtype) if array.dtype.kind == "f" else array)
 
 
 def _padded(array: Array, shape: tuple[int, ...]) -> Array:

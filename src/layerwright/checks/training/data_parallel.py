@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from layerwright.checks.axes._subject import caller, draws_in_inference, lively, tolerance
+from layerwright.checks.axes._subject import caller, draws, lively, tolerance
 from layerwright.core.case import Case, Traits
 from layerwright.core.check import check
-from layerwright.core.finding import Finding, failed, not_probed, passed
+from layerwright.core.finding import Finding, Outcome, failed, not_probed, passed
 from layerwright.stateless import cotangents_for, gradients
 from layerwright.trial import Array, Trial, largest_difference
 
@@ -40,7 +40,7 @@ def data_parallel(trial: Trial) -> Finding:
     How it is tested:
         The device is simulated. The layer, its weights off their initial values, is called on and differentiated by
         the usual batch, with cotangents that are zero but for the first sample's, and by that sample alone. This is
-        done with `training=True`, unless the layer declares that it draws random numbers or couples samples in
+        done with `training=True`, unless the layer draws random numbers there or declares that it couples samples in
         training. Allowed is rounding: 1e-5 of the outputs' scale (more in half precision), ten times that of the
         largest gradient. How a framework moves data between devices is not tested.
 
@@ -51,9 +51,17 @@ def data_parallel(trial: Trial) -> Finding:
         keras.io/guides/distribution; Goyal et al. 2017, arXiv:1706.02677, on gradients summed over workers.
     """
     traits = trial.case.traits
-    training = traits.batch == "independent" and not traits.random
-    if traits.random and draws_in_inference(trial):
+    if traits.batch == "independent" and not traits.random:
+        found = _compared(trial, training=True)
+        if found.outcome is Outcome.PASSED or not draws(trial, training=True):
+            return found
+    if draws(trial, training=False):
         return not_probed("the layer draws random numbers in inference, and a part of a batch means other draws")
+    return _compared(trial, training=False)
+
+
+def _compared(trial: Trial, *, training: bool) -> Finding:
+    """Compare what a sample has within the batch with what it has alone."""
     sample = trial.usual.rows(slice(1))
     outputs, share = (caller(trial, training)(arguments) for arguments in (trial.usual, sample))
     cotangents = cotangents_for(trial, [leaf for leaf in share if "float" in leaf.dtype.name])
