@@ -191,3 +191,23 @@ def test_the_fix_for_a_dropped_mask_is_the_one_that_is_missing(layer, fix):
     (finding,) = lw.check(layer, inputs=(None, None, 5), select=["LW408"]).findings
     assert finding.outcome is Outcome.WARNED
     assert finding.fix.startswith(fix)
+
+
+class PointsAtSteps(layers.Layer):
+    """Scores that a softmax is to follow: masked steps are far below."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.score = layers.Dense(1, dtype=self.dtype_policy)
+
+    def build(self, input_shape):
+        self.score.build(input_shape)
+
+    def call(self, inputs, mask=None):
+        scores = ops.squeeze(self.score(zeroed(inputs, mask)), -1)
+        return scores if mask is None else ops.where(mask, scores, -3e4)
+
+
+def test_what_is_put_at_masked_steps_has_no_scale_to_keep():
+    (finding,) = lw.check(PointsAtSteps, select=["LW508"]).findings
+    assert finding.outcome is Outcome.PASSED

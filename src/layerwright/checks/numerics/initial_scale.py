@@ -1,5 +1,6 @@
 """LW508."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,8 @@ def initial_scale(trial: Trial) -> Finding:
         drawn with 0.001 divides it as fast. Gradients do the same on the way back: the model does not start to learn.
 
     How it is tested:
-        The layer is called as constructed, in inference. Where one tensor goes in and one of its shape comes out,
+        The layer is called as constructed, in inference, masks true throughout: what a layer puts at masked steps, as
+        -3e4 for a softmax to come, has no scale to keep. Where one tensor goes in and one of its shape comes out,
         the outputs go through nine more copies, constructed from other seeds. The bounds are wide: an LSTM shrinks a
         small signal to a fifth, a ReLU without its factor of two to 0.7, and both may.
 
@@ -46,7 +48,8 @@ def initial_scale(trial: Trial) -> Finding:
         He et al. 2015, arXiv:1502.01852.
     """
     layer = trial.construct()
-    outputs = trial.call(layer, trial.usual, training=False)
+    arguments = _with_full_masks(trial.usual)
+    outputs = trial.call(layer, arguments, training=False)
     if not any("float" in str(weight.dtype) for weight in layer.trainable_variables):
         return skipped("the layer has no trainable weights")
     if not all(is_float(spec) and not is_bounded(spec) for spec in specs(trial) if spec.dtype != "bool"):
@@ -62,7 +65,7 @@ def initial_scale(trial: Trial) -> Finding:
         )
     if not _stackable(trial, outputs):
         return passed(sizes=sizes)
-    sizes = _stacked(trial, outputs)
+    sizes = _stacked(trial, arguments, outputs)
     if not LEAST_STACKED <= sizes[-1] <= MOST_STACKED:
         return warned(
             f"inputs of unit variance have a root mean square of {sizes[-1]:.3g} after {COPIES} new copies of the "
@@ -71,6 +74,10 @@ def initial_scale(trial: Trial) -> Finding:
             sizes=sizes,
         )
     return passed(sizes=sizes)
+
+
+def _with_full_masks(arguments: Arguments) -> Arguments:
+    return arguments.map(lambda array: np.ones_like(array) if array.dtype.kind == "b" else array)
 
 
 def _stackable(trial: Trial, outputs: Any) -> bool:
@@ -82,13 +89,12 @@ def _stackable(trial: Trial, outputs: Any) -> bool:
     )
 
 
-def _stacked(trial: Trial, outputs: Array) -> list[float]:
+def _stacked(trial: Trial, arguments: Arguments, outputs: Array) -> list[float]:
     """Return the root mean square of the outputs of each copy of the layer, stacked one after another."""
     sizes = [_size(outputs)]
     for copy in range(1, COPIES):
         other = Trial(trial.case, trial.seed + copy)
-        arguments = Arguments(outputs, trial.usual.call, trial.usual.tensors)
-        outputs = other.call(other.construct(), arguments, training=False)
+        outputs = other.call(other.construct(), replace(arguments, inputs=outputs), training=False)
         sizes.append(_size(outputs))
     return sizes
 
