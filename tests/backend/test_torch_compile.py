@@ -8,6 +8,7 @@ import pytest
 from keras import ops
 from test_layers_in_models import CASES
 
+from layer_tools import OLD_KERAS
 from layerwright.core.case import InputSpec
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "torch", reason="torch compiles so, and no other backend")
@@ -41,6 +42,10 @@ def test_calls_with_the_same_shapes_are_compiled_once(case):
         for _ in range(FEW_CALLS):
             outputs = function(inputs, **call)
             counts.append(len(compiled))
+    if OLD_KERAS and not counts[0]:
+        pytest.skip(
+            "Keras 3.10 looks through arguments with optree, which torch does not compile: the layer runs eagerly"
+        )
     assert counts[0] > 0
     assert counts[-1] == counts[1], f"graphs compiled after each call: {counts}"
     if not case.traits.stateful:
