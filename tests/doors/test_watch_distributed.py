@@ -1,5 +1,6 @@
 """What `Watch` sees where several devices or processes train together: the global batch, in each process alike."""
 
+import importlib.metadata
 import json
 import os
 import socket
@@ -63,7 +64,16 @@ def train(folder, processes):
     return found
 
 
-@pytest.mark.parametrize("processes", [1, 2], ids=["two devices", "two processes"])
+needs_arrays_in_processes = pytest.mark.skipif(
+    importlib.metadata.version("keras").startswith("3.10."),
+    reason="Keras 3.10 takes no arrays where several processes train",
+)
+
+
+@pytest.mark.parametrize(
+    "processes",
+    [pytest.param(1, id="two devices"), pytest.param(2, id="two processes", marks=needs_arrays_in_processes)],
+)
 def test_the_global_batch_is_seen(tmp_path, processes):
     found = train(tmp_path, processes)
     for each in found:
