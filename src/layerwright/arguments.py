@@ -35,7 +35,7 @@ def parse_input(text: str) -> tuple[str | None, Any]:
         raise UsageError(
             f"--input {text!r} is not a shape; write the batch axis first, like --input None,10,5 or None,10:int32."
         )
-    if sizes == [sizes[0]] and sizes[0] != "None":
+    if len(sizes) == 1 and sizes[0] != "None":
         raise UsageError(
             f"--input {text!r} holds one size, and the batch axis comes first; write --input None,{shape}."
         )

@@ -138,6 +138,20 @@ def test_sound_layers_are_left_alone(layer):
     assert report.ok, str(report)
 
 
+class VarianceBySquares(Masked):
+    """Loses digits where the mean is large: how many depends on how the sum is split, and so on the length."""
+
+    def call(self, inputs, mask=None):
+        counts = ops.ones_like(inputs[..., :1]) if mask is None else ops.cast(ops.expand_dims(mask, -1), inputs.dtype)
+        total, steps = zeroed(inputs, mask), ops.maximum(ops.sum(counts, axis=1), 1.0)
+        return ops.sum(total * total, axis=1) / steps - ops.square(ops.sum(total, axis=1) / steps)
+
+
+def test_rounding_where_inputs_are_large_is_no_padding_that_counts():
+    (finding,) = lw.check(VarianceBySquares, select=["LW407"]).findings
+    assert finding.outcome is Outcome.PASSED
+
+
 class LossOfTokens(layers.Layer):
     """Gives a number whose differences float16 rounds away; the tokens stay whole numbers."""
 

@@ -48,13 +48,8 @@ def tolerance(trial: Trial) -> float:
     return LOW_PRECISION.get(str(lively(trial).compute_dtype), 1e-5)
 
 
-def draws_in_inference(trial: Trial) -> bool:
-    """Whether the layer's outputs in inference change with its seeds."""
-    return draws(trial, training=False)
-
-
-def draws(trial: Trial, *, training: bool) -> bool:
-    """Whether the layer's outputs change with its seeds, or with what an earlier call left."""
+def draws(trial: Trial, *, training: bool = False) -> bool:
+    """Whether the layer's outputs, in inference by default, change with its seeds or with what an earlier call left."""
     layer = lively(trial)
     before = snapshot(layer.non_trainable_variables)
     first = trial.call(layer, trial.usual, training=training, keep_state=True)

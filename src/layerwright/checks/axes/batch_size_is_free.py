@@ -3,7 +3,7 @@
 import numpy as np
 
 from layerwright.checks.axes._influence import other_samples
-from layerwright.checks.axes._subject import caller, draws_in_inference, larger, tolerance
+from layerwright.checks.axes._subject import caller, draws, larger, tolerance
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError
@@ -58,7 +58,7 @@ def batch_size_is_free(trial: Trial) -> Finding:
     samples, most = max(found.items(), key=lambda item: item[1])
     if most <= allowed:
         return passed(differences=found, tolerance=allowed)
-    if draws_in_inference(trial):
+    if draws(trial):
         return not_probed("other seeds give other outputs in inference, and another batch size means other draws")
     return failed(
         f"the same samples give other outputs in a batch of {samples} than in a batch of {usual}: they differ by "

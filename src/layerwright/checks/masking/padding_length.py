@@ -65,7 +65,7 @@ def padding_length(trial: Trial) -> Finding:
         return not_probed("finite values at masked steps count; see LW401 masked-content-is-ignored")
     shorter, plain, masks = pair
     counts = counting(trial, shorter)
-    apart = {shift: _apart(trial, shorter, plain, masks, counts, shift) for shift in _shifts(trial)}
+    apart = {shift: _apart(trial, shorter, plain, masks, counts, shift) for shift in _shifts(trial, plain)}
     moved = [shift for shift in apart if apart[shift] > tolerance(trial) * (ROUNDING if shift else 1.0)]
     if not moved:
         return passed(differences=apart)
@@ -130,17 +130,16 @@ def _serves(trial: Trial, found: Subject, plain: Arguments, masks: Sequence[Arra
     return True
 
 
-def _shifts(trial: Trial) -> tuple[float, ...]:
+def _shifts(trial: Trial, plain: Arguments) -> tuple[float, ...]:
     is_bounded = any(spec.low is not None or spec.high is not None for spec in trial.case.specs())
-    return (0.0,) if is_bounded else (0.0, -SHIFT, SHIFT)
+    has_floats = any(array.dtype.kind == "f" for array in plain.arrays())
+    return (0.0, -SHIFT, SHIFT) if has_floats and not is_bounded else (0.0,)
 
 
 def _apart(
     trial: Trial, shorter: Subject, plain: Arguments, masks: Sequence[Array], counts: Sequence[Array], shift: float
 ) -> float:
     """Return how far outputs at steps that count differ with more masked steps, all floats being so much higher."""
-    if shift and not any(array.dtype.kind == "f" for array in plain.arrays()):
-        return 0.0
     before = outputs(trial, shorter, shorter.masked(shorter.masks, plain=_shifted(shorter.plain, shift))[1])
     after = outputs(trial, shorter, shorter.masked(masks, plain=_shifted(plain, shift))[1])
     kept = [_cut(output, own.shape) for output, own in zip(after, counts, strict=True)]

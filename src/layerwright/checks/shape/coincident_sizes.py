@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from layerwright.checks.axes._subject import LOW_PRECISION, caller, draws_in_inference, lively
+from layerwright.checks.axes._subject import LOW_PRECISION, caller, draws, lively
 from layerwright.checks.shape._calling import calling_new
 from layerwright.core.case import Case
 from layerwright.core.check import check
@@ -65,10 +65,8 @@ def _own_shapes(trial: Trial, size: int) -> Iterator[Finding]:
     control = next(samples for samples in range(2 * usual, 4 * usual + len(taken)) if samples not in taken)
     everyone = trial.arguments(max(control, size))
     try:
-        at_usual, elsewhere = (
-            caller(trial, False),
-            calling(trial, lively(trial), everyone, training=False, loops_only=False),
-        )
+        at_usual = caller(trial, False)
+        elsewhere = calling(trial, lively(trial), everyone, training=False, loops_only=False)
     except LayerError:  # at the usual sizes it raises; it may not where sizes coincide
         at_usual = elsewhere = calling_new(trial)
 
@@ -132,7 +130,7 @@ def _difference(one: list[Array], other: list[Array]) -> float:
 
 def _draws(trial: Trial) -> bool:
     try:
-        return draws_in_inference(trial)
+        return draws(trial)
     except LayerError:  # it raises at the usual sizes
         return False
 

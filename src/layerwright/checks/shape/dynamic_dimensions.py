@@ -1,6 +1,6 @@
 """LW202."""
 
-from layerwright.checks.axes._subject import caller, draws_in_inference, tolerance
+from layerwright.checks.axes._subject import caller, draws, tolerance
 from layerwright.checks.shape._unknown import FreeAxes, Refusal, traced
 from layerwright.core.case import Case
 from layerwright.core.check import check
@@ -74,7 +74,7 @@ def _compared(trial: Trial, axes: FreeAxes) -> Finding:
     if difference <= allowed:
         return passed(difference=difference)
     shapes, wanted = [array.shape for array in outputs], [array.shape for array in eager]
-    if shapes == wanted and draws_in_inference(trial):
+    if shapes == wanted and draws(trial):
         return not_probed("two calls of the layer differ: it draws random numbers, or keeps state, in inference")
     seen = f"gives shapes {shapes}, eagerly {wanted}" if shapes != wanted else f"differs by {difference:.3g} of scale"
     return failed(

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from layerwright.checks.axes._subject import caller, draws_in_inference, lively, tolerance
+from layerwright.checks.axes._subject import caller, draws, lively, tolerance
 from layerwright.checks.saving._model import feed, functional
 from layerwright.core.case import Case
 from layerwright.core.check import check
@@ -52,7 +52,7 @@ def structure_is_kept(trial: Trial) -> Finding:
         raise
     direct, held = caller(trial, False)(usual), leaves(trial.call(model, feed(trial), training=False))
     difference, allowed = largest_difference(direct, held), tolerance(trial)
-    if difference > allowed and draws_in_inference(trial):
+    if difference > allowed and draws(trial):
         return not_probed("two calls of the layer differ: it draws random numbers, or keeps state, in inference")
     if difference > allowed:
         return failed(

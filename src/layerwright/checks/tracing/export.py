@@ -5,7 +5,7 @@ import tempfile
 from typing import Any
 
 from layerwright.backends import installed
-from layerwright.checks.axes._subject import draws_in_inference, lively, tolerance
+from layerwright.checks.axes._subject import draws, lively, tolerance
 from layerwright.checks.saving._model import build, functional
 from layerwright.checks.shape._culprit import is_asked_by_layer, stack_of
 from layerwright.checks.tracing._programs import Untraceable, require_jit, tracing
@@ -83,7 +83,7 @@ def _compared(trial: Trial, layer: Any, model: Any, folder: str) -> Finding:
             outputs = [keras.ops.convert_to_numpy(leaf) for leaf in leaves(program(arguments.arrays()))]
         expected = leaves(trial.call(layer, arguments, training=False))
         difference = largest_difference(expected, outputs)
-        if difference > tolerance(trial) and draws_in_inference(trial):
+        if difference > tolerance(trial) and draws(trial):
             return not_probed("the layer draws random numbers, or keeps state, in inference")
         if difference > tolerance(trial):
             return failed(

@@ -55,7 +55,7 @@ def data_parallel(trial: Trial) -> Finding:
         found = _compared(trial, training=True)
         if found.outcome is Outcome.PASSED or not draws(trial, training=True):
             return found
-    if draws(trial, training=False):
+    if draws(trial):
         return not_probed("the layer draws random numbers in inference, and a part of a batch means other draws")
     return _compared(trial, training=False)
 
