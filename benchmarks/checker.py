@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 def main() -> None:
     """Measure on each backend in a process of its own, and print the tables."""
     from layerwright.backends import installed
-    from layerwright.environment import quiet_environment
+    from layerwright.runner.environment import quiet_environment
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeat", type=int, default=3, help="rounds that count")
@@ -121,9 +121,9 @@ def _catches() -> dict[str, dict[str, bool]]:
 
 def _keras_finds_fault(layer: Any) -> bool:
     """Whether Keras's test raises on the case that Layerwright works out for the layer."""
+    from layerwright.cases.candidates import infer
     from layerwright.core.case import Case
-    from layerwright.inference import infer
-    from layerwright.trial import Trial
+    from layerwright.trial.trial import Trial
 
     trial = Trial(infer(Case(layer)))
     arguments = trial.usual

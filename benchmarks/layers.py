@@ -37,7 +37,7 @@ OURS, AGAIN = "ours", "ours again"
 def main() -> None:
     """Measure on each backend in a process of its own, and print or write the tables."""
     from layerwright.backends import installed
-    from layerwright.environment import quiet_environment
+    from layerwright.runner.environment import quiet_environment
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=11, help="turns that each way takes")

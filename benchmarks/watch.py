@@ -39,7 +39,7 @@ ONE_THREAD = {
 def main() -> None:
     """Measure on each backend in a process of its own, and print or write the table."""
     from layerwright.backends import installed
-    from layerwright.environment import quiet_environment
+    from layerwright.runner.environment import quiet_environment
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15, help="epochs that each way trains")

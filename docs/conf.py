@@ -8,7 +8,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_extensions"))
 
 from layerwright.backends import installed  # noqa: E402
-from layerwright.environment import proving_environment  # noqa: E402
+from layerwright.runner.environment import proving_environment  # noqa: E402
 
 if "KERAS_BACKEND" not in os.environ and installed():
     os.environ.update(proving_environment(installed()[0]))  # before anything imports Keras: quiet, one backend, the CPU

@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from layerwright.report.report import Report
 from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 
-from layerwright.core.finding import Report
-from layerwright.report.terminal import show
+from layerwright.report.formats.terminal import show
 
 DOCS = Path(__file__).parent
 COMMAND = ["check", "examples/common_mistakes.py:AttentionPooling", "--select", "LW3"]

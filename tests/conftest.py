@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from layerwright.environment import proving_environment
+from layerwright.runner.environment import proving_environment
 
 os.environ.update(proving_environment(os.environ.get("KERAS_BACKEND", "torch")))  # before anything imports Keras
 

@@ -7,12 +7,12 @@ from layerwright.core.case import InputSpec as InputSpec
 from layerwright.core.case import Traits as Traits
 from layerwright.core.case import case as case
 from layerwright.core.finding import Finding as Finding
-from layerwright.core.finding import Report as Report
+from layerwright.report.report import Report as Report
 
 if TYPE_CHECKING:
-    from layerwright.checker import check as check
-    from layerwright.influence_map import influence as influence
     from layerwright.pytest_plugin import parametrize_with_checks as parametrize_with_checks
+    from layerwright.runner.in_process import check as check
+    from layerwright.trial.influence import influence as influence
     from layerwright.watch.batch_change import BatchChangeCallback as BatchChangeCallback
     from layerwright.watch.callback import Watch as Watch
     from layerwright.watch.probe import Probe as Probe
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _LAZY = {
-    "check": "layerwright.checker",
-    "influence": "layerwright.influence_map",
+    "check": "layerwright.runner.in_process",
+    "influence": "layerwright.trial.influence",
     "parametrize_with_checks": "layerwright.pytest_plugin",
     "BatchChangeCallback": "layerwright.watch.batch_change",
     "Watch": "layerwright.watch.callback",

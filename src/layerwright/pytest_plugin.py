@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
+from layerwright.cases.pairwise import expanded
+from layerwright.checks.discovery import check_by_code, select_checks
 from layerwright.core.case import Case
 from layerwright.core.check import Check
-from layerwright.core.discovery import check_by_code, select_checks
 from layerwright.core.errors import CheckFailed
 from layerwright.core.finding import BAD_OUTCOMES, Finding, Outcome
-from layerwright.core.variants import expanded
 
-SKIPS = frozenset({Outcome.SKIPPED, Outcome.BLOCKED, Outcome.NOT_PROBED})
+SKIPS = frozenset({Outcome.SKIPPED, Outcome.BLOCKED, Outcome.INCONCLUSIVE})
 
 
 class CheckWarning(UserWarning):
@@ -37,7 +37,7 @@ class CaseUnderTest:
     def resolve(self) -> Case:
         """Return the case with its inputs known."""
         if self.known is None:
-            from layerwright.inference import infer
+            from layerwright.cases.candidates import infer
 
             self.known = infer(self.declared)
         return self.known
@@ -56,7 +56,7 @@ class CheckUnderTest:
             CheckFailed: If the property is refuted, or holds where a failure was expected.
         """
         __tracebackhide__ = True
-        from layerwright.checker import run_checks
+        from layerwright.runner.in_process import run_checks
 
         for finding in run_checks(case.resolve(), [self.check], outcomes=case.outcomes):
             has_own_test = finding.code in case.chosen

@@ -5,12 +5,12 @@ import pytest
 from keras import ops
 
 import layerwright as lw
-from layerwright.checker import run_checks
+from layerwright.checks.discovery import check_by_code, select_checks
 from layerwright.core.case import Case, Traits
 from layerwright.core.check import Check
-from layerwright.core.discovery import check_by_code, select_checks
 from layerwright.core.errors import CheckFailed, UsageError
 from layerwright.core.finding import Outcome
+from layerwright.runner.in_process import run_checks
 
 
 class BatchMean(keras.layers.Layer):

@@ -8,7 +8,7 @@ import keras
 import pytest
 
 from layerwright.catalogue.keras import cases, defects
-from layerwright.core.discovery import check_by_code
+from layerwright.checks.discovery import check_by_code
 
 pytestmark = pytest.mark.skipif(not keras.__version__.startswith("3.15"), reason="they are defects of Keras 3.15")
 DEFECTS = defects()

@@ -6,10 +6,10 @@ import keras
 import pytest
 
 from layer_tools import OLD_KERAS
-from layerwright.checker import run_checks
+from layerwright.checks.discovery import all_checks, check_by_code
 from layerwright.core.check import HEADINGS
-from layerwright.core.discovery import all_checks, check_by_code
 from layerwright.core.finding import BAD_OUTCOMES, Outcome
+from layerwright.runner.in_process import run_checks
 
 CHECKS = [check for check in all_checks() if not check.across_backends]  # those: tests/doors/test_across_backends.py
 SIZES = {1: 9, 2: 8, 3: 8, 4: 8, 5: 8, 6: 4, 7: 9, 8: 6, 9: 7, 10: 6}
@@ -55,7 +55,7 @@ def test_good_breaks_none(check):
 @pytest.mark.parametrize("check", CHECKS, ids=ids)
 def test_good_is_put_to_the_test(check):
     outcomes = {finding.outcome for finding in run_checks(check.good(), [check])}
-    assert Outcome.PASSED in outcomes
+    assert {Outcome.PASSED, Outcome.NOTE} & outcomes
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=ids)

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
+from layerwright.cases.candidates import infer
 from layerwright.core.case import Case, InputSpec
-from layerwright.inference import infer
-from layerwright.trial import Trial
+from layerwright.trial.trial import Trial
 
 
 class Plain(layers.Layer):

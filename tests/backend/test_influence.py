@@ -9,8 +9,8 @@ import pytest
 from keras import ops
 
 import layerwright as lw
-from layerwright import influence_map
 from layerwright.core.errors import LayerError, UsageError
+from layerwright.trial import influence as influence_map
 
 
 class Mixer(keras.layers.Layer):

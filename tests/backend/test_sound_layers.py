@@ -2,12 +2,12 @@
 
 import pytest
 
-from layerwright.checker import run_checks
-from layerwright.core.discovery import all_checks
+from layerwright.checks.discovery import all_checks
 from layerwright.core.finding import Outcome
+from layerwright.runner.in_process import run_checks
 from sound_layers import CASES
 
-SILENT = {Outcome.PASSED, Outcome.SKIPPED, Outcome.NOT_PROBED}
+SILENT = {Outcome.PASSED, Outcome.NOTE, Outcome.SKIPPED, Outcome.INCONCLUSIVE}
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

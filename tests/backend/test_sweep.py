@@ -6,7 +6,7 @@ import keras
 import pytest
 
 import layerwright as lw
-from layerwright.sweep import suggested, variant
+from layerwright.cases.sweep import suggested, variant
 
 
 class Pool(keras.layers.Layer):

@@ -7,7 +7,8 @@ from keras import layers
 
 from layerwright.core.case import Case, InputSpec
 from layerwright.core.errors import LayerError
-from layerwright.trial import Trial, bitwise_equal, copy_weights, largest_difference, randomise
+from layerwright.trial.compare import bitwise_equal, largest_difference
+from layerwright.trial.trial import Trial, copy_weights, randomise
 
 
 def trial_of(layer, inputs, **rest):

@@ -17,8 +17,8 @@ from keras import ops
 from layer_tools import OLD_KERAS
 from layerwright import DeadUnits, NonFinite, Probe, Watch
 from layerwright.core.errors import UsageError
-from layerwright.core.record import Kind
-from layerwright.environment import PROVING, QUICK_COMPILATION
+from layerwright.runner.environment import PROVING, QUICK_COMPILATION
+from layerwright.watch.records import Kind
 
 BACKEND = keras.backend.backend()
 EVERYTHING = {

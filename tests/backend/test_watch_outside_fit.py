@@ -8,9 +8,9 @@ import pytest
 from keras import ops
 
 from layerwright import BatchChangeCallback, Watch, backends
-from layerwright.core.record import Kind, TensorRecord
 from layerwright.watch import batch_change, callback, probe
 from layerwright.watch.history import History
+from layerwright.watch.records import Kind, TensorRecord
 
 BACKEND = keras.backend.backend()
 RNG = np.random.default_rng(0)

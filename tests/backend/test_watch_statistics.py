@@ -8,7 +8,7 @@ import pytest
 from keras import ops
 
 from layerwright import Watch, backends
-from layerwright.core.record import Kind
+from layerwright.watch.records import Kind
 from layerwright.watch.statistics import NAMES, histogram, row, values
 
 BACKEND = keras.backend.backend()

@@ -3,10 +3,10 @@
 import pytest
 
 from layerwright.backends import installed
-from layerwright.core.discovery import all_checks, check_by_code
+from layerwright.cases.targets import parse_target
+from layerwright.checks.discovery import all_checks, check_by_code
 from layerwright.core.finding import BAD_OUTCOMES, Outcome
-from layerwright.targets import parse_target
-from layerwright.workers import Options, check_targets
+from layerwright.runner.workers import Options, check_targets
 
 ACROSS = [check for check in all_checks() if check.across_backends]
 
@@ -42,7 +42,7 @@ def test_good_breaks_none(check):
 def test_one_backend_alone_is_not_probed():
     check = check_by_code("LW1001")
     (finding,) = report_on("bad", check, ("torch",), [check]).findings
-    assert finding.outcome is Outcome.NOT_PROBED
+    assert finding.outcome is Outcome.INCONCLUSIVE
     assert "--backend all" in finding.message
 
 

@@ -87,10 +87,10 @@ def loaded_after(statement):
     "statement",
     [
         "import layerwright",
-        "import layerwright.core.case, layerwright.core.check, layerwright.core.discovery, layerwright.core.finding",
+        "import layerwright.core.case, layerwright.core.check, layerwright.checks.discovery, layerwright.core.finding",
         "import layerwright.cli",
-        "from layerwright.core.discovery import all_checks; all_checks()",
-        "import layerwright.workers",
+        "from layerwright.checks.discovery import all_checks; all_checks()",
+        "import layerwright.runner.workers",
         "import layerwright.pytest_plugin",
     ],
 )

@@ -9,7 +9,8 @@ import pytest
 
 from layerwright.core.defect import Defect
 from layerwright.core.errors import UsageError
-from layerwright.core.finding import Finding, Outcome, Run
+from layerwright.core.finding import Finding, Outcome
+from layerwright.report.report import Run
 
 MODULE = """
 import time

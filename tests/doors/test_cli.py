@@ -8,9 +8,9 @@ import sys
 import jsonschema
 import pytest
 
-from layerwright import cli
-from layerwright.core.discovery import check_by_code
-from layerwright.report.json import schema
+from layerwright.checks.discovery import check_by_code
+from layerwright.cli import main as cli
+from layerwright.report.formats.json import schema
 
 MIXER = """
 class Mixer(keras.layers.Layer):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from layerwright.core.discovery import all_checks, check_by_code, select_checks
+from layerwright.checks.discovery import all_checks, check_by_code, select_checks
 from layerwright.core.errors import UsageError
 
 

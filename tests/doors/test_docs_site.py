@@ -8,7 +8,7 @@ import pytest
 from built_site import built
 
 import layerwright as lw
-from layerwright.core.discovery import all_checks
+from layerwright.checks.discovery import all_checks
 
 
 class Page(HTMLParser):
@@ -92,7 +92,7 @@ def test_a_public_name_is_in_the_reference():
     anchors = {anchor for path in (built() / "reference").glob("*.html") for anchor in page(path).anchors}
     lazy = {f"layerwright.{name}" for name in lw._LAZY}
     own = {"layerwright.Case", "layerwright.Traits", "layerwright.Report.raise_if_failed", "layerwright.layers.tap"}
-    assert (lazy | own | {"layerwright.core.record.Sink.write", "layerwright.Watch.attached"}) <= anchors
+    assert (lazy | own | {"layerwright.watch.records.Sink.write", "layerwright.Watch.attached"}) <= anchors
 
 
 def test_the_command_line_is_what_its_help_says():

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from layerwright.core.errors import CheckFailed, LayerError, quote
-from layerwright.core.finding import Finding, Outcome, Report, Run, failed, jsonable, passed, with_identity
-from layerwright.report.json import schema
+from layerwright.core.finding import Finding, Outcome, failed, jsonable, passed, with_identity
+from layerwright.report.formats.json import schema
+from layerwright.report.report import Report, Run
 
 
 def report_of(*findings):

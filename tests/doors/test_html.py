@@ -9,11 +9,12 @@ import pytest
 from browser import needs_browser, opened
 from typer.testing import CliRunner
 
-from layerwright.cli import _write_audit, app
+from layerwright.checks.discovery import check_by_code
+from layerwright.cli.main import _write_audit, app
 from layerwright.core.defect import Defect
-from layerwright.core.discovery import check_by_code
-from layerwright.core.finding import Finding, Outcome, Report, Run, failed, not_probed, passed, skipped, with_identity
-from layerwright.report.html import page_data, render
+from layerwright.core.finding import Finding, Outcome, failed, inconclusive, passed, skipped, with_identity
+from layerwright.report.formats.html import page_data, render
+from layerwright.report.report import Report, Run
 
 EVIL = "</script><script>window.hurt = 1</script><!--<script><img src=x onerror='window.hurt = 1'>"
 TIME_MAP = np.tril(np.ones((20, 20)))
@@ -30,7 +31,7 @@ ERRORS = [{"name": "float16, ordinary inputs", "error": math.inf, "allowed": 0.1
 PRECISION = ("LW505", failed("is infinite", "accumulate in float32", errors=ERRORS))
 PARITY = ("LW1001", passed("agrees", differences=[{"name": "output 0", "difference": 1e-7, "allowed": 1e-4}]))
 HOLDS = ("LW302", passed(influence_map=[[1.0, 0.0], [0.0, 1.0]]))
-OTHERS = [("LW304", skipped("no order")), ("LW901", not_probed("not now")), ("LW706", passed("loads", "register it"))]
+OTHERS = [("LW304", skipped("no order")), ("LW901", inconclusive("not now")), ("LW706", passed("loads", "register it"))]
 TABLES = ("LW103", passed(late=["a", "b"], ranks={"kernel": 3}, config={"deep": {"er": [1]}}, draws=2))
 
 
@@ -122,7 +123,7 @@ def test_from_the_command_line(layerwright, layers_file, tmp_path):
 
 
 def test_an_audit_writes_the_page_beside_its_report(tmp_path):
-    from layerwright.audit import Audit
+    from layerwright.runner.audit import Audit
 
     assert _write_audit(Audit("keras", report(), ()), tmp_path) == tmp_path / "report.md"
     assert "Layerwright audit of keras" in tmp_path.joinpath("report.html").read_text("utf-8")
@@ -263,7 +264,7 @@ def test_keys_suffice_and_evidence_of_every_kind_is_shown(page):
         summary.send_keys(Keys.ENTER)
         rest = browser.find_elements("css selector", "details.rest > summary")
         assert [each.text.lstrip("▸ ") for each in rest] == [
-            "? 1 check not-probed",
+            "? 1 check inconclusive",
             "✓ 2 checks passed",
             "- 1 check skipped",
         ]

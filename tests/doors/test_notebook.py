@@ -5,11 +5,12 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from layerwright.core.finding import Finding, Outcome, Report, Run, failed, passed, with_identity
-from layerwright.core.record import Alert, Kind, TensorRecord
-from layerwright.influence_map import InfluenceMap
+from layerwright.core.finding import Finding, Outcome, failed, passed, with_identity
 from layerwright.report import notebook, svg
+from layerwright.report.report import Report, Run
+from layerwright.trial.influence import InfluenceMap
 from layerwright.watch.history import History
+from layerwright.watch.records import Alert, Kind, TensorRecord
 
 EVIL = '</script><script>alert(1)</script><img src=x onerror="alert(1)">'
 LEAK = failed(f"moved {EVIL}", EVIL, influence_map=[[1.0, 1e-6], ["nan", "inf"]])

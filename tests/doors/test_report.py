@@ -1,7 +1,8 @@
 """Reports as people and as GitHub read them."""
 
-from layerwright.core.finding import Finding, Outcome, Report, Run, failed, passed, with_identity
-from layerwright.report import github, terminal
+from layerwright.core.finding import Finding, Outcome, failed, passed, with_identity
+from layerwright.report.formats import github, terminal
+from layerwright.report.report import Report, Run
 
 
 def run(backend, *findings, target="layers.py:Mixer"):

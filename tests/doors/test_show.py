@@ -7,12 +7,12 @@ from browser import needs_browser, opened
 from test_sinks import look
 from typer.testing import CliRunner
 
-from layerwright.cli import app
-from layerwright.core.discovery import sinks_for
-from layerwright.core.record import Run
-from layerwright.report.run import read_run
-from layerwright.report.run_html import render_run_html
-from layerwright.report.run_terminal import sparkline
+from layerwright.cli.main import app
+from layerwright.watch.records import Run
+from layerwright.watch.show.html import render_run_html
+from layerwright.watch.show.run import read_run
+from layerwright.watch.show.terminal import sparkline
+from layerwright.watch.sinks import sinks_for
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_the_page_needs_nothing_beside_it(folder):
 
 
 def test_a_name_cannot_break_out_of_the_page(tmp_path):
-    from layerwright.core.record import Kind, TensorRecord
+    from layerwright.watch.records import Kind, TensorRecord
 
     for sink in sinks_for(tmp_path):
         sink.open(Run("</script><script>alert(1)</script>", "jax"))

@@ -16,10 +16,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from layerwright.core.discovery import sinks_for
-from layerwright.core.record import Alert, Histogram, Kind, PredictionRecord, ProbeRecord, Run, Sink, TensorRecord
-from layerwright.sinks.parquet import Parquet
-from layerwright.sinks.tensorboard import TensorBoard, magnitudes
+from layerwright.watch.records import Alert, Histogram, Kind, PredictionRecord, ProbeRecord, Run, Sink, TensorRecord
+from layerwright.watch.sinks import sinks_for
+from layerwright.watch.sinks.parquet import Parquet
+from layerwright.watch.sinks.tensorboard import TensorBoard, magnitudes
 
 RUN = Run("model", "torch", settings={"every": 1})
 
@@ -40,7 +40,9 @@ def look(step):
 @pytest.fixture(params=["tensorboard", "parquet"])
 def sink(request, tmp_path):
     (found,) = [
-        each for each in sinks_for(tmp_path / "run") if type(each).__module__ == f"layerwright.sinks.{request.param}"
+        each
+        for each in sinks_for(tmp_path / "run")
+        if type(each).__module__ == f"layerwright.watch.sinks.{request.param}"
     ]
     return found
 
@@ -150,8 +152,8 @@ def test_a_killed_run_loses_at_most_the_part_in_hand(tmp_path):
     code = (
         f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
         "from test_sinks import look, RUN\n"
-        "from layerwright.sinks.parquet import Parquet\n"
-        "from layerwright.sinks.tensorboard import TensorBoard\n"
+        "from layerwright.watch.sinks.parquet import Parquet\n"
+        "from layerwright.watch.sinks.tensorboard import TensorBoard\n"
         f"sinks = [Parquet({str(tmp_path)!r}, seconds=0.0), TensorBoard({str(tmp_path)!r})]\n"
         "for sink in sinks: sink.open(RUN)\n"
         "step = 0\n"

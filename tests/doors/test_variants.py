@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from layerwright.cases.pairwise import expanded, pairwise
 from layerwright.core.case import Case, case, cases_for
-from layerwright.core.variants import expanded, pairwise
 
 OPTIONS = st.dictionaries(
     st.sampled_from(["axis", "mode", "padding", "use_bias", "keepdims"]),

@@ -14,13 +14,13 @@ from .signatures import own_methods, signature
 PAGES = {
     "proving": (
         "Proving a layer",
-        *("layerwright.checker", "layerwright.influence_map", "layerwright.pytest_plugin"),
+        *("layerwright.runner.in_process", "layerwright.trial.influence", "layerwright.pytest_plugin"),
     ),
     "cases": ("Cases and traits", "layerwright.core.case"),
     "reports": ("Reports and findings", "layerwright.core.finding"),
     "watching": ("Watching", "layerwright.watch.callback", "layerwright.watch.probe", "layerwright.watch.batch_change"),
     "rules": ("Rules", "layerwright.watch.rules"),
-    "sinks": ("Records and sinks", "layerwright.core.record"),
+    "sinks": ("Records and sinks", "layerwright.watch.records"),
     "tap": ("tap", "layerwright.layers._tap"),
     "errors": ("Errors", "layerwright.core.errors"),
 }
@@ -28,9 +28,9 @@ PAGES = {
 
 FURTHER = (
     *("layerwright.core.finding.Run", "layerwright.core.finding.Outcome", "layerwright.watch.rules.Rule"),
-    *(f"layerwright.core.record.{name}" for name in ("Sink", "Run", "TensorRecord", "Histogram", "ProbeRecord")),
-    *(f"layerwright.core.record.{name}" for name in ("PredictionRecord", "Alert", "Kind")),
-    *("layerwright.influence_map.InfluenceMap", "layerwright.layers.tap"),
+    *(f"layerwright.watch.records.{name}" for name in ("Sink", "Run", "TensorRecord", "Histogram", "ProbeRecord")),
+    *(f"layerwright.watch.records.{name}" for name in ("PredictionRecord", "Alert", "Kind")),
+    *("layerwright.trial.influence.InfluenceMap", "layerwright.layers.tap"),
     *("layerwright.core.errors.UsageError", "layerwright.core.errors.CheckFailed"),
 )
 """What is not in `layerwright` itself but is met by those who use it."""

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
-from layerwright.checker import run_checks
+from layerwright.checks.discovery import all_checks
 from layerwright.core.check import Check
-from layerwright.core.discovery import all_checks
+from layerwright.runner.in_process import run_checks
 
 from .docstrings import markdown
 

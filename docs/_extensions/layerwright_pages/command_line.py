@@ -8,7 +8,7 @@ from typing import Any
 
 from typer.models import ArgumentInfo
 
-from layerwright.cli import app
+from layerwright.cli.main import app
 
 INTRODUCTION = """# Command line
 

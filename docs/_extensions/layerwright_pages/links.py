@@ -7,7 +7,7 @@ from typing import Any
 from docutils import nodes
 from sphinx import addnodes
 
-from layerwright.core.discovery import all_checks
+from layerwright.checks.discovery import all_checks
 
 LINK = re.compile(r"\b(LW\d{3,4})\b|\b(arXiv:\d{4}\.\d{4,5})")
 

@@ -118,6 +118,6 @@ def as_expected(finding: Finding, check: Check, expect: Mapping[str, str]) -> Fi
         return finding
     if finding.outcome in (Outcome.FAILED, Outcome.WARNED):
         return Finding(Outcome.XFAILED, f"expected: {reason} ({finding.message})", finding.fix, finding.evidence)
-    if finding.outcome is Outcome.PASSED:
-        return Finding(Outcome.XPASSED, f"expected to fail ({reason}) but holds", "Drop the expectation.")
+    if finding.outcome in (Outcome.PASSED, Outcome.NOTE):
+        return Finding(Outcome.XPASSED, f"expected to fail ({reason}), but passed", "Remove the expectation.")
     return finding

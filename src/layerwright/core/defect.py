@@ -7,7 +7,8 @@ from importlib.resources.abc import Traversable
 from typing import Self
 
 from layerwright.core.errors import UsageError
-from layerwright.core.finding import Finding, Run
+from layerwright.core.finding import Finding
+from layerwright.report.report import Run
 
 EXPLAINS = re.compile(r"- (?P<codes>LW\d+(?:, LW\d+)*) (?P<layers>\w+(?:, \w+)*)(?: on (?P<backends>\w+(?:, \w+)*))?")
 CODE_BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)

@@ -1,17 +1,10 @@
-"""What a check said: `Finding`, and the `Report` that gathers findings."""
+"""What a check said: `Finding`, its `Outcome`, and the `Place` at fault."""
 
-import json
 import math
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Self
-
-from layerwright.core.errors import CheckFailed
-from layerwright.core.notebook import notebook_html
-
-SCHEMA = 1
 
 
 class Outcome(StrEnum):
@@ -20,16 +13,45 @@ class Outcome(StrEnum):
     PASSED = "passed"
     FAILED = "failed"
     WARNED = "warned"
+    NOTE = "note"
     SKIPPED = "skipped"
     XFAILED = "xfailed"
     XPASSED = "xpassed"
     BLOCKED = "blocked"
-    NOT_PROBED = "not-probed"
+    INCONCLUSIVE = "inconclusive"
     ERRORED = "errored"
 
 
 BAD_OUTCOMES = frozenset({Outcome.FAILED, Outcome.ERRORED, Outcome.XPASSED})
-"""Outcomes that make a report not ok: a refuted property, a check that broke, a stale expectation."""
+"""Outcomes that make a report not ok: a failed check, a check that broke, a stale expectation."""
+
+MET_OUTCOMES = frozenset(
+    {Outcome.PASSED, Outcome.NOTE, Outcome.WARNED, Outcome.SKIPPED, Outcome.INCONCLUSIVE, Outcome.XPASSED}
+)
+"""Outcomes of a required check after which the checks that require it may run."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """The expression at fault, in the user's source.
+
+    Attributes:
+        file: Path of the file.
+        line: Its first line, from 1.
+        column: Its first column, from 1, in characters.
+        end_line: Its last line.
+        end_column: The column after its last character.
+        function: The function that holds it, such as `"MyLayer.call"`.
+        said: What it does, as the end of a sentence that begins with it.
+    """
+
+    file: str
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+    function: str
+    said: str
 
 
 @dataclass(frozen=True)
@@ -41,6 +63,7 @@ class Finding:
         message: What was seen and what was expected.
         fix: What to do about it; empty where there is nothing to do.
         evidence: Numbers and arrays behind the message, as JSON values.
+        places: The expressions at fault, where they are known.
         code: The check's code, such as `"LW301"`.
         check: The check's slug, such as `"batch-independence"`.
         seconds: How long the check ran.
@@ -53,6 +76,7 @@ class Finding:
     code: str = ""
     check: str = ""
     seconds: float = 0.0
+    places: tuple[Place, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the finding as JSON values."""
@@ -62,6 +86,7 @@ class Finding:
             "outcome": self.outcome.value,
             "message": self.message,
             "fix": self.fix,
+            "places": [asdict(place) for place in self.places],
             "evidence": jsonable(self.evidence),
             "seconds": round(self.seconds, 4),
         }
@@ -69,21 +94,27 @@ class Finding:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Rebuild a finding from `to_dict()`."""
-        return cls(**{**data, "outcome": Outcome(data["outcome"])})
+        places = tuple(Place(**place) for place in data["places"])
+        return cls(**{**data, "outcome": Outcome(data["outcome"]), "places": places})
 
 
-def passed(message: str = "", fix: str = "", **evidence: Any) -> Finding:
-    """The property holds. With `fix`, a remark worth reading all the same."""
-    return Finding(Outcome.PASSED, message, fix, evidence)
+def passed(message: str = "", **evidence: Any) -> Finding:
+    """The layer has the property."""
+    return Finding(Outcome.PASSED, message, "", evidence)
+
+
+def note(message: str, fix: str, **evidence: Any) -> Finding:
+    """The layer has the property, and there is advice for its author."""
+    return Finding(Outcome.NOTE, message, fix, evidence)
 
 
 def failed(message: str, fix: str, **evidence: Any) -> Finding:
-    """The property is refuted."""
+    """The layer lacks the property."""
     return Finding(Outcome.FAILED, message, fix, evidence)
 
 
 def warned(message: str, fix: str, **evidence: Any) -> Finding:
-    """An advisory check has something to say."""
+    """The layer lacks a property that an advisory check recommends."""
     return Finding(Outcome.WARNED, message, fix, evidence)
 
 
@@ -92,119 +123,9 @@ def skipped(reason: str) -> Finding:
     return Finding(Outcome.SKIPPED, reason)
 
 
-def not_probed(reason: str, fix: str = "", **evidence: Any) -> Finding:
-    """The property applies, but could not be put to the test."""
-    return Finding(Outcome.NOT_PROBED, reason, fix, evidence)
-
-
-@dataclass(frozen=True)
-class Run:
-    """The findings of one case on one backend.
-
-    Attributes:
-        target: Where the layer came from, such as `"my_layers.py:MyLayer"`.
-        case: The case in words, such as `"MyLayer(units=4) on (None, 10, 5)"`.
-        backend: `"tensorflow"`, `"jax"` or `"torch"`.
-        seconds: How long the checks ran, imports excluded.
-        findings: One or more for each check, in the order of their codes.
-        notes: What was settled on where the case was worked out rather than declared.
-    """
-
-    target: str
-    case: str
-    backend: str
-    seconds: float
-    findings: tuple[Finding, ...]
-    notes: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the run as JSON values."""
-        return {
-            "target": self.target,
-            "case": self.case,
-            "backend": self.backend,
-            "seconds": round(self.seconds, 3),
-            "notes": list(self.notes),
-            "findings": [finding.to_dict() for finding in self.findings],
-        }
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Rebuild a run from `to_dict()`."""
-        findings = tuple(Finding.from_dict(finding) for finding in data["findings"])
-        return cls(**{**data, "findings": findings, "notes": tuple(data["notes"])})
-
-
-@dataclass(frozen=True)
-class Report:
-    """All runs of one invocation.
-
-    Attributes:
-        runs: One for each case and backend.
-        keras: The version of Keras that ran.
-        layerwright: The version of Layerwright that ran.
-    """
-
-    runs: tuple[Run, ...]
-    keras: str = ""
-    layerwright: str = ""
-
-    @property
-    def findings(self) -> tuple[Finding, ...]:
-        """Every finding of every run."""
-        return tuple(finding for run in self.runs for finding in run.findings)
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing failed, errored or passed against expectation."""
-        return not any(finding.outcome in BAD_OUTCOMES for finding in self.findings)
-
-    def summary(self) -> dict[str, int]:
-        """Count the findings of each outcome."""
-        counts = Counter(finding.outcome for finding in self.findings)
-        return {outcome.value: counts[outcome] for outcome in Outcome}
-
-    def raise_if_failed(self) -> None:
-        """Raise `CheckFailed`, quoting each failure, unless the report is ok."""
-        if not self.ok:
-            raise CheckFailed(str(self))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the report as JSON values, to the schema in `layerwright/report/schema.json`."""
-        return {
-            "schema": SCHEMA,
-            "layerwright": self.layerwright,
-            "keras": self.keras,
-            "runs": [run.to_dict() for run in self.runs],
-            "summary": self.summary(),
-        }
-
-    def to_json(self, indent: int | None = None) -> str:
-        """Return the report as a JSON document."""
-        return json.dumps(self.to_dict(), indent=indent, allow_nan=False, ensure_ascii=False)
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Rebuild a report from `to_json()`."""
-        data = json.loads(text)
-        return cls(tuple(Run.from_dict(run) for run in data["runs"]), data["keras"], data["layerwright"])
-
-    def __str__(self) -> str:
-        return "\n".join(self._lines())
-
-    def _repr_html_(self) -> str:
-        return notebook_html("report", self)
-
-    def _lines(self) -> Iterator[str]:
-        for run in self.runs:
-            counts = Counter(finding.outcome.value for finding in run.findings)
-            said = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
-            yield f"{run.case} [{run.backend}]: {said}"
-            for finding in run.findings:
-                if finding.outcome in BAD_OUTCOMES | {Outcome.WARNED}:
-                    yield f"  {finding.code} {finding.check} {finding.outcome}: {finding.message}"
-                    if finding.fix:
-                        yield f"    fix: {finding.fix}"
+def inconclusive(reason: str, fix: str = "", **evidence: Any) -> Finding:
+    """The property applies to the case, but could not be tested."""
+    return Finding(Outcome.INCONCLUSIVE, reason, fix, evidence)
 
 
 def with_identity(finding: Finding, code: str, slug: str, seconds: float) -> Finding:

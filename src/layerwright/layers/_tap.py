@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from layerwright import backends
-from layerwright.core.interception import inner_layers, intercepted
+from layerwright.backends.interception import inner_layers, intercepted
 from layerwright.layers._functions import takes
 
 

@@ -4,9 +4,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from layerwright.checks.discovery import check_by_code
 from layerwright.core.defect import layer_name
-from layerwright.core.discovery import check_by_code
-from layerwright.core.finding import Finding, Outcome, Run
+from layerwright.core.finding import Finding, Outcome
+from layerwright.report.report import Run
 
 REASONS = 3
 """How many reasons the page gives for each check that was not probed."""
@@ -21,7 +22,7 @@ in them say what they print. To make this page again:
 
 
 def render(audit: Any) -> str:
-    """Return the page. `audit` is a `layerwright.audit.Audit`."""
+    """Return the page. `audit` is a `layerwright.runner.audit.Audit`."""
     return "\n".join(_lines(audit)).rstrip() + "\n"
 
 
@@ -111,7 +112,7 @@ def _advice(warned: Sequence[tuple[Run, Finding]]) -> Iterator[str]:
 def _not_probed(runs: Sequence[Run]) -> Iterator[str]:
     reasons: dict[str, Counter[str]] = {}
     for finding in (finding for run in runs for finding in run.findings):
-        if finding.outcome is Outcome.NOT_PROBED:
+        if finding.outcome is Outcome.INCONCLUSIVE:
             reasons.setdefault(finding.code, Counter())[_shortened(finding.message)] += 1
     if not reasons:
         return

@@ -1,22 +1,25 @@
 """The findings of a report by case, and what is said alike on several backends said once."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
-from layerwright.core.finding import BAD_OUTCOMES, Finding, Outcome, Report, Run
+from layerwright.core.finding import BAD_OUTCOMES, Finding, Outcome
+from layerwright.report.report import Report, Run
 
 MARKS = {
     Outcome.PASSED: "✓",
     Outcome.FAILED: "✗",
     Outcome.WARNED: "!",
+    Outcome.NOTE: "i",
     Outcome.SKIPPED: "-",
     Outcome.XFAILED: "~",
     Outcome.XPASSED: "✗",
     Outcome.BLOCKED: "⊘",
-    Outcome.NOT_PROBED: "?",
+    Outcome.INCONCLUSIVE: "?",
     Outcome.ERRORED: "✗",
 }
 """A sign for each outcome, for those who do not see its colour."""
-WANT_ATTENTION = BAD_OUTCOMES | {Outcome.WARNED, Outcome.XFAILED}
+WANT_ATTENTION = BAD_OUTCOMES | {Outcome.WARNED, Outcome.XFAILED, Outcome.NOTE}
 
 
 def by_case(report: Report) -> list[list[Run]]:
@@ -41,18 +44,14 @@ def said_alike(runs: Sequence[Run], wanted: Callable[[Finding], bool]) -> list[t
     return [([backend for backend, _ in group], group[0][1]) for group in ordered]
 
 
-def is_note(finding: Finding) -> bool:
-    """Whether the property holds, with a remark worth reading all the same."""
-    return finding.outcome is Outcome.PASSED and bool(finding.fix)
-
-
 def verdict(run: Run) -> tuple[bool, str]:
     """Say whether a case is sound on a backend, and in words how it stands."""
-    bad = sum(finding.outcome in BAD_OUTCOMES for finding in run.findings)
-    blocked = sum(finding.outcome is Outcome.BLOCKED for finding in run.findings)
-    passed = sum(finding.outcome is Outcome.PASSED for finding in run.findings)
-    words = f"{bad} wrong, " if bad else ""
-    return not bad, words + f"{passed} hold" + (f", {blocked} blocked" if blocked else "")
+    counts = Counter(finding.outcome for finding in run.findings)
+    bad = sum(counts[outcome] for outcome in BAD_OUTCOMES)
+    passed = counts[Outcome.PASSED] + counts[Outcome.NOTE]
+    parts = [f"{bad} failed"] * bool(bad) + [f"{passed} passed"]
+    parts += [f"{counts[Outcome.BLOCKED]} blocked"] * bool(counts[Outcome.BLOCKED])
+    return not bad, ", ".join(parts)
 
 
 def without_numbers(message: str) -> str:

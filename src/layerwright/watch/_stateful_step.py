@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from layerwright.core.interception import intercepted, shadowed
+from layerwright.backends.interception import intercepted, shadowed
 from layerwright.watch.forward import Forward, bundled, first_rows, packed, units_axis
 from layerwright.watch.plan import Plan
 from layerwright.watch.statistics import row

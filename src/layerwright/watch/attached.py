@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops, tree
 
 from layerwright import backends
-from layerwright.core.interception import intercepted, shadowed
+from layerwright.backends.interception import intercepted, shadowed
 from layerwright.watch.forward import Forward, packed
 from layerwright.watch.plan import Plan
 

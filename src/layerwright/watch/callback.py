@@ -12,16 +12,15 @@ from typing import Any, Literal, get_args
 
 import keras
 
-from layerwright.core.discovery import sinks_for
-from layerwright.core.notebook import notebook_html
-from layerwright.core.record import Kind, Record, Run, Sink, TensorRecord
 from layerwright.watch.attached import watched_calls
 from layerwright.watch.history import History
 from layerwright.watch.looks import Looks
 from layerwright.watch.plan import Plan
 from layerwright.watch.probe import Probe, ProbeWatcher
+from layerwright.watch.records import Kind, Record, Run, Sink, TensorRecord
 from layerwright.watch.rules import Rule
 from layerwright.watch.selection import selected
+from layerwright.watch.sinks import sinks_for
 from layerwright.watch.statistics import NAMES, checked
 from layerwright.watch.training import Training
 
@@ -199,7 +198,9 @@ class Watch(keras.callbacks.Callback):
         return self.history.to_pandas()
 
     def _repr_html_(self) -> str:
-        return notebook_html("history", self.history)
+        from layerwright.watch.show import notebook
+
+        return notebook.history(self.history)
 
     def _plan(self, model: Any) -> Plan:
         return Plan(

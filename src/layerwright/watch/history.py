@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from layerwright.core.dynamics import dynamics
-from layerwright.core.record import Alert, PredictionRecord, ProbeRecord, Record, Run, TensorRecord
+from layerwright.watch.dynamics import dynamics
+from layerwright.watch.records import Alert, PredictionRecord, ProbeRecord, Record, Run, TensorRecord
 
 
 class History:

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from layerwright.core.record import Kind, TensorRecord
 from layerwright.watch.forward import unbundled, unpacked
+from layerwright.watch.records import Kind, TensorRecord
 from layerwright.watch.statistics import histogram, shift, values
 
 Seen = Mapping[str, Any]

@@ -9,10 +9,10 @@ import numpy as np
 from keras import ops, tree
 
 from layerwright import backends
-from layerwright.core.interception import intercepted
-from layerwright.core.record import PredictionRecord, ProbeRecord, Record
+from layerwright.backends.interception import intercepted
 from layerwright.watch.forward import has_statistics, site
 from layerwright.watch.plan import Plan
+from layerwright.watch.records import PredictionRecord, ProbeRecord, Record
 
 Array = np.ndarray[Any, Any]
 

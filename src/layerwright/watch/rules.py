@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Protocol
 
-from layerwright.core.record import Alert, Kind, TensorRecord
+from layerwright.watch.records import Alert, Kind, TensorRecord
 
 GRADIENTS = (Kind.ACTIVATION_GRADIENT, Kind.WEIGHT_GRADIENT)
 

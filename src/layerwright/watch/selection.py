@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from layerwright.core.interception import inner_layers
+from layerwright.backends.interception import inner_layers
 
 
 def selected(model: Any, wanted: Any) -> dict[str, Any]:

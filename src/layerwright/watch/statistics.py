@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from layerwright import backends
-from layerwright.core.record import Histogram
+from layerwright.watch.records import Histogram
 
 COLUMNS = ("n", "nonfinite", "mean", "std", "min", "max", "zero_fraction", "dead_fraction")
 NAMES = {

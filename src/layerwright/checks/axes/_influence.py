@@ -1,16 +1,16 @@
 """The influence maps of a trial along batch and time, and what they say of samples that see one another."""
 
-from functools import lru_cache
-
 import numpy as np
 
-from layerwright.checks.axes._subject import caller
-from layerwright.core.finding import Finding, failed, not_probed, passed
-from layerwright.slices import UNREPEATABLE, influence_map, who_sees_whom, with_axis
-from layerwright.trial import Arguments, Array, Trial, leaves
+from layerwright.core.finding import Finding, failed, inconclusive, passed
+from layerwright.trial.arguments import Arguments, Array
+from layerwright.trial.compare import leaves
+from layerwright.trial.slices import UNREPEATABLE, influence_map, who_sees_whom, with_axis
+from layerwright.trial.subject import caller
+from layerwright.trial.trial import Trial, once_per_trial
 
 
-@lru_cache(maxsize=2)
+@once_per_trial
 def batch_influence(trial: Trial, training: bool) -> Array | None:
     """Return the (batch, batch) influence map: entry (i, j) is how much output row i moved when sample j was replaced.
 
@@ -20,7 +20,7 @@ def batch_influence(trial: Trial, training: bool) -> Array | None:
     return influence_map(caller(trial, training), usual, other, axis=0, places=range(len(usual.arrays())))
 
 
-@lru_cache(maxsize=1)
+@once_per_trial
 def time_influence(trial: Trial) -> Array | str:
     """Return the (time, time) influence map in inference, or say why there is none.
 
@@ -56,10 +56,10 @@ def independence(trial: Trial, *, training: bool, fix: str) -> Finding:
     """Judge the batch influence map: nothing off the diagonal may move, not by one bit."""
     influence = batch_influence(trial, training)
     if influence is None:
-        return not_probed(UNREPEATABLE)
+        return inconclusive(UNREPEATABLE)
     leaks = who_sees_whom(influence)
     if leaks and trial.case.traits.random and not np.triu(influence, 1).any():
-        return not_probed(
+        return inconclusive(
             "replacing one sample moved outputs of later samples only, in a layer that draws random numbers: each "
             "sample may use as many draws as its content asks for, and so shift those of the next",
             influence_map=influence,

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 
 from layerwright.checks.axes._influence import other_samples
-from layerwright.checks.axes._subject import caller, lively
 from layerwright.core.errors import LayerError
-from layerwright.slices import Call, replaced
-from layerwright.trial import Arguments, Array, Trial, largest_difference, restore, snapshot
+from layerwright.trial.arguments import Arguments, Array
+from layerwright.trial.compare import largest_difference
+from layerwright.trial.slices import Call, replaced
+from layerwright.trial.subject import caller, lively
+from layerwright.trial.trial import Trial, restore, snapshot
 
 Part = tuple[int, int, Any]
 """Which tensor, along which of its axes, which index."""

@@ -4,7 +4,7 @@ from layerwright.checks.axes._influence import independence
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.finding import Finding
-from layerwright.trial import Trial
+from layerwright.trial.trial import Trial
 
 
 @check(

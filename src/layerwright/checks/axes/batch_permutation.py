@@ -2,12 +2,13 @@
 
 import numpy as np
 
-from layerwright.checks.axes._subject import caller, draws, tolerance
 from layerwright.core.case import Case
 from layerwright.core.check import check
-from layerwright.core.finding import Finding, failed, not_probed, passed
-from layerwright.slices import moves
-from layerwright.trial import Trial, largest_difference
+from layerwright.core.finding import Finding, failed, inconclusive, passed
+from layerwright.trial.compare import largest_difference
+from layerwright.trial.slices import moves
+from layerwright.trial.subject import caller, draws, tolerance
+from layerwright.trial.trial import Trial
 
 
 @check("LW304", "batch-permutation", requires=("LW301",), exempt={"batch": "coupled", "stateful": True})
@@ -42,7 +43,7 @@ def batch_permutation(trial: Trial) -> Finding:
     if difference <= allowed:
         return passed(difference=difference, tolerance=allowed)
     if draws(trial):
-        return not_probed("other seeds give other outputs in inference, and each place in the batch has its own draw")
+        return inconclusive("other seeds give other outputs in inference, and each place in the batch has its own draw")
     moved = moves(expected, found, 0)
     worst = int(moved.argmax())
     return failed(

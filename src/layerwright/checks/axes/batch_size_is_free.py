@@ -3,12 +3,14 @@
 import numpy as np
 
 from layerwright.checks.axes._influence import other_samples
-from layerwright.checks.axes._subject import caller, draws, larger, tolerance
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError
-from layerwright.core.finding import Finding, failed, not_probed, passed, skipped
-from layerwright.trial import Arguments, Array, Trial, largest_difference
+from layerwright.core.finding import Finding, failed, inconclusive, passed, skipped
+from layerwright.trial.arguments import Arguments, Array
+from layerwright.trial.compare import largest_difference
+from layerwright.trial.subject import caller, draws, larger, tolerance
+from layerwright.trial.trial import Trial
 
 
 @check("LW303", "batch-size-is-free", requires=("LW301", "LW204"), exempt={"batch": "coupled"})
@@ -59,7 +61,7 @@ def batch_size_is_free(trial: Trial) -> Finding:
     if most <= allowed:
         return passed(differences=found, tolerance=allowed)
     if draws(trial):
-        return not_probed("other seeds give other outputs in inference, and another batch size means other draws")
+        return inconclusive("other seeds give other outputs in inference, and another batch size means other draws")
     return failed(
         f"the same samples give other outputs in a batch of {samples} than in a batch of {usual}: they differ by "
         f"{most:.3g} of the outputs' scale, at most {allowed:g} is rounding",

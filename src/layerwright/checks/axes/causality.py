@@ -3,12 +3,13 @@
 import numpy as np
 
 from layerwright.checks.axes._influence import time_influence
-from layerwright.checks.axes._subject import caller
 from layerwright.core.case import Case, Traits
 from layerwright.core.check import check
-from layerwright.core.finding import Finding, failed, not_probed, passed
-from layerwright.slices import who_sees_whom
-from layerwright.trial import Array, Trial
+from layerwright.core.finding import Finding, failed, inconclusive, passed
+from layerwright.trial.arguments import Array
+from layerwright.trial.slices import who_sees_whom
+from layerwright.trial.subject import caller
+from layerwright.trial.trial import Trial
 
 ROUNDING = 1e-6
 
@@ -40,13 +41,13 @@ def causality(trial: Trial) -> Finding:
     """
     influence = time_influence(trial)
     if isinstance(influence, str):
-        return not_probed(influence, "Give inputs and outputs the same number of steps, and `time_axis` where not 1.")
+        return inconclusive(influence, "Give inputs and outputs the same number of steps, and `time_axis` where not 1.")
     future = np.triu(np.where(np.isnan(influence), 0.0, influence), 1)
     leaks = who_sees_whom(future, "output step", "input step")
     if not leaks:
         return passed(influence_map=influence, influence_axis="time")
     if future.max() <= ROUNDING * _scale(caller(trial, False)(trial.usual)):
-        return not_probed(
+        return inconclusive(
             f"later input steps move earlier output steps by rounding's size only: {leaks}",
             "If no sum runs over later steps, look for a mask that is finite where it should be -inf.",
             influence_map=influence,

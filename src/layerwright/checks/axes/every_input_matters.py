@@ -6,12 +6,14 @@ import numpy as np
 
 from layerwright.checks.axes._influence import other_samples
 from layerwright.checks.axes._parts import Part, silent_parts
-from layerwright.checks.axes._subject import caller, lively
 from layerwright.core.case import Case, InputSpec
 from layerwright.core.check import check
 from layerwright.core.finding import Finding, passed, warned
-from layerwright.slices import spread
-from layerwright.trial import Array, Trial, leaves
+from layerwright.trial.arguments import Array
+from layerwright.trial.compare import leaves
+from layerwright.trial.slices import spread
+from layerwright.trial.subject import caller, lively
+from layerwright.trial.trial import Trial
 
 WHOLE = slice(None)
 

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from layerwright.checks.axes._influence import batch_influence
-from layerwright.checks.axes._subject import caller, larger
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError
 from layerwright.core.finding import Finding, failed, passed
-from layerwright.trial import Array, Trial
+from layerwright.trial.arguments import Array
+from layerwright.trial.subject import caller, larger
+from layerwright.trial.trial import Trial
 
 
 @check("LW305", "first-axis-is-batch", requires=("LW901",), exempt={"batch": "coupled"})

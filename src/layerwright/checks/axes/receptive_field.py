@@ -7,8 +7,10 @@ import numpy as np
 from layerwright.checks.axes._influence import time_influence
 from layerwright.core.case import Case, Traits
 from layerwright.core.check import check
-from layerwright.core.finding import Finding, not_probed, passed, skipped, warned
-from layerwright.trial import Array, Trial, leaves
+from layerwright.core.finding import Finding, inconclusive, passed, skipped, warned
+from layerwright.trial.arguments import Array
+from layerwright.trial.compare import leaves
+from layerwright.trial.trial import Trial
 
 VISIBLE = 1e-6
 
@@ -44,7 +46,7 @@ def receptive_field(trial: Trial) -> Finding:
         return skipped("inputs are no sequences (batch, time, features), and no receptive_field is declared")
     influence = time_influence(trial)
     if isinstance(influence, str):
-        return skipped(influence) if declared is None else not_probed(influence)
+        return skipped(influence) if declared is None else inconclusive(influence)
     seen = influence > VISIBLE * influence[np.isfinite(influence)].max(initial=0.0)
     steps, number = len(seen), int(seen.sum(axis=0).max(initial=0))
     outputs, inputs = np.nonzero(seen)
@@ -55,7 +57,7 @@ def receptive_field(trial: Trial) -> Finding:
     if declared is None:
         return passed(found, **evidence)
     if steps <= declared and span == steps:
-        return not_probed(
+        return inconclusive(
             f"{found}, and the sequence has {steps} steps, no more than the receptive_field={declared} declared",
             f"Give the case inputs of more than {declared} time steps.",
             **evidence,

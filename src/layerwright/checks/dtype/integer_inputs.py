@@ -8,14 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from layerwright.checks.axes._subject import lively, tolerance
-from layerwright.checks.dtype._policies import tensor_caller, to_float64
-from layerwright.checks.numerics._inputs import is_bounded, is_float, specs
 from layerwright.core.case import Case, InputSpec
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError, quote
-from layerwright.core.finding import Finding, failed, not_probed, passed, skipped
-from layerwright.trial import Arguments, Array, Trial, leaves
+from layerwright.core.finding import Finding, failed, inconclusive, passed, skipped
+from layerwright.trial.arguments import Arguments, Array
+from layerwright.trial.compare import leaves
+from layerwright.trial.inputs import is_bounded, is_float, specs
+from layerwright.trial.policies import tensor_caller, to_float64
+from layerwright.trial.subject import lively, tolerance
+from layerwright.trial.trial import Trial
 
 NAMES_A_DTYPE = re.compile(r"u?int\d*|integer|long|float|half|double|dtype|\btype", re.IGNORECASE)
 FIX = (
@@ -65,7 +67,7 @@ def integer_inputs(trial: Trial) -> Finding:
         return passed()
     culprit = _culprit(trial, integers)
     if culprit is not None:
-        return not_probed(
+        return inconclusive(
             f"{culprit.name} ({type(culprit).__name__}) inside, handed the integers, does not treat them as numbers",
             "Cast the inputs before that layer: ops.cast(inputs, self.compute_dtype).",
         )

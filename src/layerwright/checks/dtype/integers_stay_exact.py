@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from layerwright.checks.dtype._policies import to_float64, version
 from layerwright.core.case import Case, InputSpec
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError
-from layerwright.core.finding import Finding, failed, not_probed, passed, skipped
-from layerwright.trial import Arguments, Array, Trial
+from layerwright.core.finding import Finding, failed, inconclusive, passed, skipped
+from layerwright.trial.arguments import Arguments, Array
+from layerwright.trial.policies import to_float64, version
+from layerwright.trial.trial import Trial
 
 FIRST, SECOND = 4096, 4097
 """Two integers that are one number in float16, whose spacing is 4 there, and in bfloat16."""
@@ -51,7 +52,7 @@ def integers_stay_exact(trial: Trial) -> Finding:
         with suppress(LayerError):
             if _tells_apart(Trial(case, trial.seed), "float32", SPACING):
                 return _under_float16(Trial(case, trial.seed))
-    return not_probed(
+    return inconclusive(
         f"the layer does not tell {FIRST} from {SECOND} in float32, whatever is made larger",
         "Declare a case with room for 5000 indices.",
     )

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from layerwright.checks.dtype._policies import LOW_PRECISION_POLICIES, Version, computes_in, version
 from layerwright.core.case import Case
 from layerwright.core.check import check
-from layerwright.core.finding import Finding, failed, not_probed, passed, skipped
-from layerwright.trial import Trial
+from layerwright.core.finding import Finding, failed, inconclusive, passed, skipped
+from layerwright.trial.policies import LOW_PRECISION_POLICIES, Version, computes_in, version
+from layerwright.trial.trial import Trial
 
 
 @check("LW601", "policy-is-honoured", requires=("LW201",))
@@ -52,7 +52,7 @@ def policy_is_honoured(trial: Trial) -> Finding:
             problems=problems,
         )
     if not held:
-        return not_probed(unheld[0]) if "no kernel" in unheld[0] else skipped(unheld[0])
+        return inconclusive(unheld[0]) if "no kernel" in unheld[0] else skipped(unheld[0])
     return passed(policies=held)
 
 

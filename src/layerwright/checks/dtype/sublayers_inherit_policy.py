@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from layerwright.checks.dtype._policies import given_layers, policy_set
-from layerwright.checks.saving._model import build
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError
-from layerwright.core.finding import Finding, failed, not_probed, passed, skipped
-from layerwright.trial import Trial
+from layerwright.core.finding import Finding, failed, inconclusive, note, passed, skipped
+from layerwright.trial.models import build
+from layerwright.trial.policies import given_layers, policy_set
+from layerwright.trial.trial import Trial
 
 WANTED, ELSEWHERE = "mixed_float16", "mixed_bfloat16"
 FIX = "Pass the policy on: keras.layers.Dense(…, dtype=self.dtype_policy)."
@@ -64,11 +64,11 @@ def sublayers_inherit_policy(trial: Trial) -> Finding:
         f"({len(astray)} of {len(made)} sublayers)"
     )
     if refusal and len(astray) in (0, len(made)):
-        return not_probed(refusal, FIX if astray else "See LW601 policy-is-honoured.")
+        return inconclusive(refusal, FIX if astray else "See LW601 policy-is-honoured.")
     if not astray:
         return passed(sublayers=len(made))
     if len(astray) == len(made):
-        return passed(f"the layer's dtype goes no further: {said}", FIX)
+        return note(f"sublayers do not inherit the dtype policy: {said}", FIX)
     return failed(f"{said}; expected {WANTED} as for the others", FIX, astray=astray)
 
 

@@ -6,8 +6,8 @@ from typing import Any
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError, quote
-from layerwright.core.finding import Finding, failed, passed, skipped
-from layerwright.trial import Trial
+from layerwright.core.finding import Finding, failed, note, passed, skipped
+from layerwright.trial.trial import Trial
 
 NAME = "a_name_of_its_own"
 
@@ -82,7 +82,7 @@ def _remark(frozen: Any) -> Finding | None:
     still = [variable.path for variable in frozen.variables if variable.trainable] if frozen is not None else []
     if not still:
         return None
-    return passed(
+    return note(
         f"trainable=False freezes the layer, but a model that holds it still trains {len(still)} variables of its "
         f"sublayers ({', '.join(still[:2])}{', …' if still[2:] else ''}): Keras does not pass the argument on",
         "Once __init__ has made the sublayers, pass it on: `self.trainable = self.trainable`.",

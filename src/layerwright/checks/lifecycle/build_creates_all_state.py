@@ -6,8 +6,8 @@ from layerwright.checks.lifecycle._state import build_as_loading_does, overrides
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError, quote
-from layerwright.core.finding import Finding, failed, not_probed, passed
-from layerwright.trial import Trial
+from layerwright.core.finding import Finding, failed, inconclusive, passed
+from layerwright.trial.trial import Trial
 
 
 @check("LW103", "build-creates-all-state", requires=("LW102",))
@@ -47,7 +47,7 @@ def build_creates_all_state(trial: Trial) -> Finding:
         try:
             trial.symbolic_call(layer, batch=trial.batch, free=False)
         except LayerError as error:
-            return not_probed(f"{error.doing} raised {quote(error.error)}; without a build() there is no other way")
+            return inconclusive(f"{error.doing} raised {quote(error.error)}; without a build() there is no other way")
         way = "a symbolic call"
     return _compare(trial, layer, way)
 

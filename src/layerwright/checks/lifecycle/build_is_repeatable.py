@@ -6,8 +6,9 @@ from layerwright.checks.lifecycle._state import build_as_loading_does, config_te
 from layerwright.core.case import Case, InputSpec
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError, quote
-from layerwright.core.finding import Finding, failed, passed, skipped
-from layerwright.trial import Trial, bitwise_equal, leaves, randomise, snapshot
+from layerwright.core.finding import Finding, failed, note, passed, skipped
+from layerwright.trial.compare import bitwise_equal, leaves
+from layerwright.trial.trial import Trial, randomise, snapshot
 
 
 @check("LW107", "build-is-repeatable", requires=("LW901",))
@@ -56,7 +57,7 @@ def build_is_repeatable(trial: Trial) -> Finding:
             "earlier build left, and give weights their values by initializers.",
         )
     if changes:
-        return passed(
+        return note(
             f"a second build was refused ({refusal}), but had by then changed {', '.join(changes[:4])}",
             "Set attributes to None or [] in __init__ rather than in build(), and assign them once.",
         )

@@ -6,7 +6,8 @@ from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError, quote
 from layerwright.core.finding import Finding, failed, passed
-from layerwright.trial import Trial, describe
+from layerwright.trial.arguments import describe
+from layerwright.trial.trial import Trial
 
 
 @check("LW102", "call", requires=("LW101",))

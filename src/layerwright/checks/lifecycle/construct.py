@@ -7,7 +7,7 @@ from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError, quote
 from layerwright.core.finding import Finding, failed, passed
-from layerwright.trial import Trial
+from layerwright.trial.trial import Trial
 
 SUPER_FIRST = "Call super().__init__(**kwargs) first in __init__, before anything is assigned to self."
 

@@ -8,7 +8,8 @@ from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError
 from layerwright.core.finding import Finding, failed, passed
-from layerwright.trial import Trial, bitwise_equal, randomise, snapshot
+from layerwright.trial.compare import bitwise_equal
+from layerwright.trial.trial import Trial, randomise, snapshot
 
 
 @check("LW108", "instances-are-independent", requires=("LW901",))

@@ -6,8 +6,10 @@ from layerwright.checks.lifecycle._state import created_variables
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError, quote
-from layerwright.core.finding import Finding, failed, not_probed, passed
-from layerwright.trial import Trial, bitwise_equal, describe, snapshot
+from layerwright.core.finding import Finding, failed, inconclusive, passed
+from layerwright.trial.arguments import describe
+from layerwright.trial.compare import bitwise_equal
+from layerwright.trial.trial import Trial, snapshot
 
 FIX = (
     "Create variables and sublayers once, in __init__ or build(); for a value that depends on the batch use a tensor, "
@@ -54,7 +56,7 @@ def no_state_after_build(trial: Trial) -> Finding:
         if late:
             return failed(f"{words} of the built layer made {len(late)} new variables: {', '.join(late[:4])}", FIX)
     if len(refused) == 3:
-        return not_probed(f"no further call works: {refused[0]}")
+        return inconclusive(f"no further call works: {refused[0]}")
     return passed()
 
 

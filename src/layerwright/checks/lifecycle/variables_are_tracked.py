@@ -6,7 +6,7 @@ from layerwright.checks.lifecycle._state import describe_variable, untracked_var
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.finding import Finding, failed, passed
-from layerwright.trial import Trial
+from layerwright.trial.trial import Trial
 
 
 @check("LW104", "variables-are-tracked", requires=("LW102",))

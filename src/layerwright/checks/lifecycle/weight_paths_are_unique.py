@@ -5,7 +5,7 @@ from collections import Counter
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.finding import Finding, failed, passed
-from layerwright.trial import Trial
+from layerwright.trial.trial import Trial
 
 
 @check("LW105", "weight-paths-are-unique", requires=("LW102",))

@@ -1,21 +1,23 @@
 """A masked layer, called: eagerly, compiled, and as cheaply as the backend allows. Each made once for a trial."""
 
 from collections.abc import Callable
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
 
-from layerwright.checks.masking._masks import Subject
 from layerwright.core.errors import LayerError
-from layerwright.stateless import Gradients, compiled, differentiated
-from layerwright.trial import Arguments, Array, Trial, leaves
+from layerwright.trial.arguments import Arguments, Array
+from layerwright.trial.compare import leaves
+from layerwright.trial.gradients import Gradients, compiled, differentiated
+from layerwright.trial.masks import Subject
+from layerwright.trial.trial import Trial, once_per_trial
 
 Outputs = tuple[list[Array], list[Array | None]]
 """Output arrays, and for each the mask that goes on with it, if one does."""
 
 
-@lru_cache(maxsize=4)
+@once_per_trial
 def eager(trial: Trial, found: Subject, way: str, *, all_true: bool = False) -> Outputs:
     """Call the layer in inference on its usual inputs with the usual masks, or with masks that are true throughout."""
     import keras
@@ -27,7 +29,7 @@ def eager(trial: Trial, found: Subject, way: str, *, all_true: bool = False) -> 
     return arrays, [None if mask is None else np.asarray(keras.ops.convert_to_numpy(mask)) for mask in going_on]
 
 
-@lru_cache(maxsize=4)
+@once_per_trial
 def program(trial: Trial, found: Subject, way: str) -> Callable[[Arguments], Any]:
     """Return the layer compiled in inference, a function of arguments that hold masks in this way."""
     return compiled(trial, *found.masked(found.masks, way=way), training=False)
@@ -49,7 +51,7 @@ def outputs(trial: Trial, found: Subject, arguments: Arguments) -> list[Array]:
     return leaves(trial.call(layer if takes_masks else found.layer, arguments, training=False))
 
 
-@lru_cache(maxsize=2)
+@once_per_trial
 def _program_without_mask(trial: Trial, found: Subject) -> Callable[[Arguments], Any]:
     return compiled(trial, found.layer, found.plain, training=False)
 
@@ -62,7 +64,7 @@ def derivatives(trial: Trial, found: Subject, arguments: Arguments, cotangents: 
         return None
 
 
-@lru_cache(maxsize=2)
+@once_per_trial
 def _differentiated(trial: Trial, found: Subject) -> Callable[..., Gradients]:
     return differentiated(trial, *found.masked(found.masks), training=True)
 

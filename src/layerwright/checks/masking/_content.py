@@ -1,21 +1,22 @@
 """Other contents at masked steps, and what they move."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 
-from layerwright.checks.axes._subject import tolerance
 from layerwright.checks.masking._counting import counting
 from layerwright.checks.masking._effects import Effects, effects
-from layerwright.checks.masking._masks import Subject, expanded, subject
-from layerwright.trial import Arguments, Array, Trial, largest_difference
+from layerwright.trial.arguments import Arguments, Array
+from layerwright.trial.compare import largest_difference
+from layerwright.trial.masks import Subject, expanded, subject
+from layerwright.trial.subject import tolerance
+from layerwright.trial.trial import Trial, once_per_trial
 
 HUGE = (1e4, -1e4)
 NOT_FINITE = (np.nan, np.inf, -np.inf)
 
 
-@lru_cache(maxsize=2)
+@once_per_trial
 def leaks(trial: Trial, contents: tuple[float, ...]) -> dict[str, float]:
     """Return what moves when masked steps hold `contents` instead of the usual values, and how far for its scale.
 
@@ -57,12 +58,12 @@ def worst(moved: dict[str, float], most: int = 3) -> str:
     return ", ".join(words) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-@lru_cache(maxsize=1)
+@once_per_trial
 def _usual(trial: Trial, found: Subject) -> Effects:
     return _effects(trial, found, found.plain)
 
 
-@lru_cache(maxsize=1)
+@once_per_trial
 def _counting(trial: Trial, found: Subject) -> list[Array]:
     return counting(trial, found)
 

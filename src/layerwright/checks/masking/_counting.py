@@ -3,9 +3,11 @@
 import numpy as np
 
 from layerwright.checks.masking._calls import eager
-from layerwright.checks.masking._masks import Subject, axes_of, expanded
 from layerwright.core.errors import LayerError
-from layerwright.trial import Array, Trial, leaves
+from layerwright.trial.arguments import Array
+from layerwright.trial.compare import leaves
+from layerwright.trial.masks import Subject, axes_of, expanded
+from layerwright.trial.trial import Trial
 
 
 def counting(trial: Trial, found: Subject) -> list[Array]:

@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 
 from layerwright.checks.masking._calls import derivatives, outputs
-from layerwright.checks.masking._masks import Subject, expanded
-from layerwright.stateless import cotangents_for, pure, tensors_of
-from layerwright.trial import Arguments, Array, Trial, blaming, describe, leaves
+from layerwright.trial.arguments import Arguments, Array, describe
+from layerwright.trial.compare import leaves
+from layerwright.trial.gradients import cotangents_for, pure, tensors_of
+from layerwright.trial.masks import Subject, expanded
+from layerwright.trial.trial import Trial, blaming
 
 Effects = dict[str, Array]
 """What a call did, in words, and the numbers."""

@@ -4,14 +4,16 @@ from typing import Any
 
 import numpy as np
 
-from layerwright.checks.axes._subject import tolerance
 from layerwright.checks.masking._calls import eager, outputs
 from layerwright.checks.masking._content import filled
-from layerwright.checks.masking._masks import Subject, subject
 from layerwright.core.case import Case, InputSpec
 from layerwright.core.check import check
 from layerwright.core.finding import Finding, failed, passed, skipped
-from layerwright.trial import Arguments, Trial, blaming, largest_difference, leaves
+from layerwright.trial.arguments import Arguments
+from layerwright.trial.compare import largest_difference, leaves
+from layerwright.trial.masks import Subject, subject
+from layerwright.trial.subject import tolerance
+from layerwright.trial.trial import Trial, blaming
 
 FIX = (
     "Name the argument `mask` where the layer is called on one tensor (or one list of them), `<argument>_mask` where "

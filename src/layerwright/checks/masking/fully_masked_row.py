@@ -4,11 +4,12 @@ import numpy as np
 
 from layerwright.checks.masking._calls import eager
 from layerwright.checks.masking._effects import effects
-from layerwright.checks.masking._masks import Subject, subject
 from layerwright.core.case import Case
 from layerwright.core.check import check
-from layerwright.core.finding import Finding, failed, not_probed, passed
-from layerwright.trial import Array, Trial
+from layerwright.core.finding import Finding, failed, inconclusive, passed
+from layerwright.trial.arguments import Array
+from layerwright.trial.masks import Subject, subject
+from layerwright.trial.trial import Trial
 
 
 @check("LW404", "fully-masked-row", requires=("LW402",))
@@ -49,7 +50,7 @@ def fully_masked_row(trial: Trial) -> Finding:
             not_finite=new,
         )
     if usual:
-        return not_probed(f"with the usual mask already, NaN or infinity is in {', '.join(usual[:4])}")
+        return inconclusive(f"with the usual mask already, NaN or infinity is in {', '.join(usual[:4])}")
     return passed()
 
 

@@ -2,11 +2,11 @@
 
 from layerwright.checks.masking._calls import eager
 from layerwright.checks.masking._counting import keeps_time
-from layerwright.checks.masking._masks import ATTACHED, NO_MASK, Subject, any_subject
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.finding import Finding, passed, skipped, warned
-from layerwright.trial import Trial
+from layerwright.trial.masks import ATTACHED, NO_MASK, Subject, any_subject
+from layerwright.trial.trial import Trial
 
 
 @check(

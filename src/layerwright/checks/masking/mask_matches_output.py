@@ -1,12 +1,12 @@
 """LW402."""
 
 from layerwright.checks.masking._calls import eager
-from layerwright.checks.masking._masks import Subject, axes_of, subject
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError
 from layerwright.core.finding import Finding, failed, passed
-from layerwright.trial import Trial
+from layerwright.trial.masks import Subject, axes_of, subject
+from layerwright.trial.trial import Trial
 
 
 @check("LW402", "mask-matches-output", requires=("LW901",))

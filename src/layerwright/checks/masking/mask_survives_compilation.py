@@ -1,13 +1,14 @@
 """LW406."""
 
-from layerwright.checks.axes._subject import tolerance
 from layerwright.checks.masking._calls import eager, program
-from layerwright.checks.masking._masks import Subject, subject
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError
 from layerwright.core.finding import Finding, failed, passed
-from layerwright.trial import Trial, largest_difference
+from layerwright.trial.compare import largest_difference
+from layerwright.trial.masks import Subject, subject
+from layerwright.trial.subject import tolerance
+from layerwright.trial.trial import Trial
 
 
 @check("LW406", "mask-survives-compilation", requires=("LW402",), exempt={"stateful": True})

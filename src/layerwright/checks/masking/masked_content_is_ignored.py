@@ -2,11 +2,12 @@
 
 from layerwright.checks.masking._calls import eager
 from layerwright.checks.masking._content import HUGE, NOT_FINITE, leaks, worst
-from layerwright.checks.masking._masks import Subject, subject
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.finding import Finding, failed, passed, skipped
-from layerwright.trial import Trial, bitwise_equal
+from layerwright.trial.compare import bitwise_equal
+from layerwright.trial.masks import Subject, subject
+from layerwright.trial.trial import Trial
 
 WHERE = "ops.where(ops.expand_dims(mask, -1), inputs, 0.0)"
 FINITE_FIX = (

@@ -4,14 +4,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from layerwright.checks.axes._subject import tolerance
 from layerwright.checks.masking._calls import outputs
-from layerwright.checks.masking._masks import Subject, subject
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError
 from layerwright.core.finding import Finding, failed, passed, skipped
-from layerwright.trial import Array, Trial, largest_difference
+from layerwright.trial.arguments import Array
+from layerwright.trial.compare import largest_difference
+from layerwright.trial.masks import Subject, subject
+from layerwright.trial.subject import tolerance
+from layerwright.trial.trial import Trial
 
 LARGE = 2e4
 """Within float16, which ends at 65504; four of it are not."""

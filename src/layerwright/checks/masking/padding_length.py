@@ -5,16 +5,18 @@ from dataclasses import replace
 
 import numpy as np
 
-from layerwright.checks.axes._subject import tolerance
 from layerwright.checks.masking._calls import outputs
 from layerwright.checks.masking._content import HUGE, leaks
 from layerwright.checks.masking._counting import counting
-from layerwright.checks.masking._masks import Subject, subject
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError
-from layerwright.core.finding import Finding, failed, not_probed, passed, skipped
-from layerwright.trial import Arguments, Array, Trial, largest_difference
+from layerwright.core.finding import Finding, failed, inconclusive, passed, skipped
+from layerwright.trial.arguments import Arguments, Array
+from layerwright.trial.compare import largest_difference
+from layerwright.trial.masks import Subject, subject
+from layerwright.trial.subject import tolerance
+from layerwright.trial.trial import Trial
 
 MORE = 3
 SHIFT, ROUNDING = 10.0, 10.0
@@ -62,7 +64,7 @@ def padding_length(trial: Trial) -> Finding:
     if pair is None:
         return skipped("the number of time steps is fixed")
     if leaks(trial, HUGE):
-        return not_probed("finite values at masked steps count; see LW401 masked-content-is-ignored")
+        return inconclusive("finite values at masked steps count; see LW401 masked-content-is-ignored")
     shorter, plain, masks = pair
     counts = counting(trial, shorter)
     apart = {shift: _apart(trial, shorter, plain, masks, counts, shift) for shift in _shifts(trial, plain)}

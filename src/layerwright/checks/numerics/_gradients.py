@@ -1,32 +1,23 @@
 """Gradients of the lively layer: of its outputs, with masks, and of the losses that it adds."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from layerwright.checks.axes._subject import lively
-from layerwright.checks.masking._masks import Subject, any_subject
-from layerwright.stateless import Gradients, differentiated, gradients, pure, tensors_of
-from layerwright.trial import (
-    Arguments,
-    Array,
-    Trial,
-    blaming,
-    largest_difference,
-    leaves,
-    restore,
-    snapshot,
-    takes_argument,
-)
+from layerwright.trial.arguments import Arguments, Array
+from layerwright.trial.compare import largest_difference, leaves
+from layerwright.trial.gradients import Gradients, differentiated, gradients, pure, tensors_of
+from layerwright.trial.masks import Subject, any_subject
+from layerwright.trial.subject import lively
+from layerwright.trial.trial import Trial, blaming, once_per_trial, restore, snapshot, takes_argument
 
 PAST_KERAS = "the layer reads weights past Keras's variables, as a wrapped torch module does"
 Differentiate = Callable[[Arguments, Sequence[Array] | None], Gradients]
 ByPath = Mapping[str, Array | None]
 
 
-@lru_cache(maxsize=2)
+@once_per_trial
 def differentiator(trial: Trial, training: bool) -> Differentiate:
     """Return the function from arguments and cotangents to the lively layer's gradients."""
     return differentiated(trial, lively(trial), trial.usual, training=training)

@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from layerwright.checks.axes._subject import lively
 from layerwright.checks.numerics._gradients import differentiator
 from layerwright.core.errors import LayerError
-from layerwright.stateless import compiled
-from layerwright.trial import Arguments, Array, Trial, leaves
+from layerwright.trial.arguments import Arguments, Array
+from layerwright.trial.compare import leaves
+from layerwright.trial.gradients import compiled
+from layerwright.trial.subject import lively
+from layerwright.trial.trial import Trial
 
 STEPS = (1e-2, 2e-3, 4e-4)
 """Relative to the size of what is moved: the first is best for rounding, the later ones meet fewer kinks."""

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from layerwright.checks.axes._subject import lively
 from layerwright.checks.numerics._gradients import PAST_KERAS, reads_past_keras, weight_gradients
 from layerwright.core.case import Case
 from layerwright.core.check import check
-from layerwright.core.finding import Finding, failed, not_probed, passed, skipped
-from layerwright.trial import Trial
+from layerwright.core.finding import Finding, failed, inconclusive, passed, skipped
+from layerwright.trial.subject import lively
+from layerwright.trial.trial import Trial
 
 
 @check("LW501", "every-weight-learns", requires=("LW901", "LW105"))
@@ -46,10 +46,10 @@ def every_weight_learns(trial: Trial) -> Finding:
         if not silent:
             return passed(weights=len(paths), draws=draws)
     if reads_past_keras(trial):
-        return not_probed(PAST_KERAS)
+        return inconclusive(PAST_KERAS)
     switches = _unfed_switches(trial)
     if switches:
-        return not_probed(
+        return inconclusive(
             f"no gradient reaches {', '.join(silent[:4])}, but the case leaves {', '.join(switches)} at False",
             "Declare a second case with call={…: True}, if that is where the weight is used.",
         )

@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from layerwright.checks.axes._subject import lively
 from layerwright.checks.numerics._gradients import PAST_KERAS, reads_past_keras
 from layerwright.checks.numerics._slopes import Arrays, Point, Slopes, random_direction, slopes, usual_point
 from layerwright.core.case import Case
 from layerwright.core.check import check
-from layerwright.core.finding import Finding, failed, not_probed, passed, skipped
-from layerwright.trial import Trial
+from layerwright.core.finding import Finding, failed, inconclusive, passed, skipped
+from layerwright.trial.subject import lively
+from layerwright.trial.trial import Trial
 
 TOLERANCE = 1e-3
 LEAST_SHARE = 0.05
@@ -58,14 +58,14 @@ def gradient_is_right(trial: Trial) -> Finding:
     if not found.values:
         return skipped("the layer has no floating-point output")
     if found.share < LEAST_SHARE:
-        return not_probed("the outputs have kinks or jumps wherever looked", "Declare smooth=False.")
+        return inconclusive("the outputs have kinks or jumps wherever looked", "Declare smooth=False.")
     together = _compared(point, direction, found)
     if not _agrees(together):
         together = _compared(point, random_direction(point, trial.seed + 1))
     if _agrees(together):
         return passed(smooth_share=found.share, slopes=[_row("all at once", together)])
     if reads_past_keras(trial):
-        return not_probed(PAST_KERAS)
+        return inconclusive(PAST_KERAS)
     each = [(name, _compared(point, _only(direction, place))) for place, name in enumerate(point.names)]
     names = [name for name, compared in each if not _agrees(compared)]
     slope, gradient = _compared(point, direction, found)[:2]

@@ -5,14 +5,15 @@ from typing import Any
 
 import numpy as np
 
-from layerwright.checks.axes._subject import caller, lively
 from layerwright.checks.numerics._gradients import differentiator, modes
-from layerwright.checks.numerics._inputs import with_floats
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError
-from layerwright.core.finding import Finding, failed, not_probed, passed, skipped
-from layerwright.trial import Array, Trial
+from layerwright.core.finding import Finding, failed, inconclusive, passed, skipped
+from layerwright.trial.arguments import Array
+from layerwright.trial.inputs import with_floats
+from layerwright.trial.subject import caller, lively
+from layerwright.trial.trial import Trial
 
 LARGE = 1e4
 FIX = (
@@ -57,7 +58,7 @@ def gradients_are_finite(trial: Trial) -> Finding:
     try:
         usual = _not_finite(trial, lambda array: array)
     except LayerError as error:
-        return not_probed(f"the layer cannot be differentiated: {error}")
+        return inconclusive(f"the layer cannot be differentiated: {error}")
     if usual:
         return failed(f"{', '.join(usual[:4])} held NaN or infinity at ordinary inputs", FIX)
     for where, change in PLACES.items():

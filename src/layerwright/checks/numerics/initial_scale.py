@@ -5,11 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from layerwright.checks.numerics._inputs import is_bounded, is_float, specs
 from layerwright.core.case import Case, InputSpec
 from layerwright.core.check import check
 from layerwright.core.finding import Finding, passed, skipped, warned
-from layerwright.trial import Arguments, Array, Trial, leaves
+from layerwright.trial.arguments import Arguments, Array
+from layerwright.trial.compare import leaves
+from layerwright.trial.inputs import is_bounded, is_float, specs
+from layerwright.trial.trial import Trial
 
 LEAST, MOST = 1e-4, 1e3
 COPIES = 10

@@ -2,12 +2,13 @@
 
 import numpy as np
 
-from layerwright.checks.axes._subject import caller, lively
-from layerwright.checks.numerics._inputs import has_unbounded_floats, is_bounded, is_float, specs
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.finding import Finding, failed, passed, skipped
-from layerwright.trial import Arguments, Array, Trial
+from layerwright.trial.arguments import Arguments, Array
+from layerwright.trial.inputs import has_unbounded_floats, is_bounded, is_float, specs
+from layerwright.trial.subject import caller, lively
+from layerwright.trial.trial import Trial
 
 SCALE = 100.0
 HALVINGS = 12

@@ -6,15 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from layerwright.checks.axes._subject import lively
-from layerwright.checks.dtype._policies import LOW_PRECISION_POLICIES, tensor_caller, to_float64, version
-from layerwright.checks.numerics._inputs import is_bounded, is_float, specs
 from layerwright.core.case import Case, InputSpec
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError
-from layerwright.core.finding import Finding, failed, not_probed, passed
-from layerwright.stateless import pure, tensors_of
-from layerwright.trial import Arguments, Array, Trial, blaming, copy_weights, restore, snapshot
+from layerwright.core.finding import Finding, failed, inconclusive, passed
+from layerwright.trial.arguments import Arguments, Array
+from layerwright.trial.gradients import pure, tensors_of
+from layerwright.trial.inputs import is_bounded, is_float, specs
+from layerwright.trial.policies import LOW_PRECISION_POLICIES, tensor_caller, to_float64, version
+from layerwright.trial.subject import lively
+from layerwright.trial.trial import Trial, blaming, copy_weights, restore, snapshot
 
 LONG = 1000
 FEWER = 50
@@ -63,7 +64,7 @@ def low_precision_tracks(trial: Trial) -> Finding:
     pairs = [_pair(trial, call, policy) for policy in LOW_PRECISION_POLICIES]
     usable = [pair for pair in pairs if isinstance(pair, Pair)]
     if not usable:
-        return not_probed(str(pairs[0]))
+        return inconclusive(str(pairs[0]))
     exact = to_float64(call(trial.usual))
     errors: list[Error] = []
     for pair in usable:

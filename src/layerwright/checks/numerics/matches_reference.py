@@ -4,12 +4,14 @@ from typing import Any
 
 import numpy as np
 
-from layerwright.checks.axes._subject import LOW_PRECISION, lively
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import quote
 from layerwright.core.finding import Finding, failed, passed, skipped
-from layerwright.trial import Arguments, Array, Trial, leaves
+from layerwright.trial.arguments import Arguments, Array
+from layerwright.trial.compare import leaves
+from layerwright.trial.subject import LOW_PRECISION, lively
+from layerwright.trial.trial import Trial
 
 TOLERANCE = 1e-4
 FIX = "Decide which of the two is right; the reference is called as reference(inputs, weights, **call)."

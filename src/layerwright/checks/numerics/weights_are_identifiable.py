@@ -5,12 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from layerwright.checks.axes._subject import lively
 from layerwright.checks.numerics._gradients import differentiator
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.finding import Finding, passed, skipped, warned
-from layerwright.trial import Array, Trial, leaves, restore, snapshot
+from layerwright.trial.arguments import Array
+from layerwright.trial.compare import leaves
+from layerwright.trial.subject import lively
+from layerwright.trial.trial import Trial, restore, snapshot
 
 DRAWS = 12
 NEGLIGIBLE = 1e-5

@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 
 from layerwright.core.errors import LayerError
-from layerwright.trial import Array, Trial, bitwise_equal, randomise, restore, snapshot
+from layerwright.trial.arguments import Array
+from layerwright.trial.compare import bitwise_equal
+from layerwright.trial.trial import Trial, randomise, restore, snapshot
 
 Weights = tuple[tuple[str, Array], ...]
 """The path of each weight without the layer's own name, and its value."""

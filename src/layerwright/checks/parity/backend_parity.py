@@ -8,9 +8,11 @@ import numpy as np
 from layerwright.checks.parity._observation import Observation, layer_with, steady, weights_of
 from layerwright.core.case import Case
 from layerwright.core.check import check
-from layerwright.core.finding import Finding, failed, not_probed, passed
-from layerwright.stateless import gradients
-from layerwright.trial import Array, Trial, relative_difference
+from layerwright.core.finding import Finding, failed, inconclusive, passed
+from layerwright.trial.arguments import Array
+from layerwright.trial.compare import relative_difference
+from layerwright.trial.gradients import gradients
+from layerwright.trial.trial import Trial
 
 OUTPUTS, GRADIENTS = 1e-4, 1e-3
 """How far values may differ, relative to the largest: kernels sum in other orders, and gradients sum more."""
@@ -50,7 +52,7 @@ def backend_parity(first: Observation, second: Observation) -> Finding:
         keras.io, "Keras 3: portable layers"; pytorch.org, torch.var, "correction".
     """
     if [array.shape for array in first.arguments] != [array.shape for array in second.arguments]:
-        return not_probed("the two backends settled on different inputs", "Give --input.")
+        return inconclusive("the two backends settled on different inputs", "Give --input.")
     measured: list[Difference] = []
     differences = [words for words in _differences(first, second, measured) if words]
     largest = sorted(measured, key=lambda each: -each["difference"] / each["allowed"])[:MOST_SHOWN]

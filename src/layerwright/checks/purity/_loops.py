@@ -1,12 +1,11 @@
 """Calling a layer many times where each call would compile its loop anew."""
 
 from contextlib import AbstractContextManager, nullcontext
-from functools import lru_cache
 from typing import Any
 
-from layerwright.checks.axes._subject import lively
-from layerwright.stateless import pure, tensors_of
-from layerwright.trial import Trial
+from layerwright.trial.gradients import pure, tensors_of
+from layerwright.trial.subject import lively
+from layerwright.trial.trial import Trial, once_per_trial
 
 
 def many_calls(trial: Trial) -> AbstractContextManager[Any]:
@@ -14,7 +13,7 @@ def many_calls(trial: Trial) -> AbstractContextManager[Any]:
     return trial.backend.stepwise() if _has_loop(trial) else nullcontext()
 
 
-@lru_cache(maxsize=1)
+@once_per_trial
 def _has_loop(trial: Trial) -> bool:
     if trial.backend.NAME != "jax":
         return False

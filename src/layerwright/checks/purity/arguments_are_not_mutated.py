@@ -9,7 +9,7 @@ import numpy as np
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.finding import Finding, failed, passed, skipped
-from layerwright.trial import Trial
+from layerwright.trial.trial import Trial
 
 FIX = "Copy the argument before changing it: `self.sizes = sorted(sizes)`, `options = {**options, …}`, `list(layers)`."
 

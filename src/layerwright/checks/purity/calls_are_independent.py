@@ -9,25 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from layerwright.checks.axes._subject import larger
 from layerwright.checks.purity._loops import many_calls
 from layerwright.core.case import Case, InputSpec
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError, quote
 from layerwright.core.finding import Finding, failed, passed
-from layerwright.stateless import pure, tensors_of
-from layerwright.trial import (
-    Arguments,
-    Trial,
-    bitwise_equal,
-    blaming,
-    copy_weights,
-    describe,
-    largest_difference,
-    restore,
-    snapshot,
-    takes_argument,
-)
+from layerwright.trial.arguments import Arguments, describe
+from layerwright.trial.compare import bitwise_equal, largest_difference
+from layerwright.trial.gradients import pure, tensors_of
+from layerwright.trial.subject import larger
+from layerwright.trial.trial import Trial, blaming, copy_weights, restore, snapshot, takes_argument
 
 FIX = (
     "Keep nothing on self that call() computes or is told: no flag, mask, shape or cache. Hand it on as a local "

@@ -6,7 +6,8 @@ from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError, quote
 from layerwright.core.finding import Finding, failed, passed
-from layerwright.trial import Trial, bitwise_equal, largest_difference, snapshot
+from layerwright.trial.compare import bitwise_equal, largest_difference
+from layerwright.trial.trial import Trial, snapshot
 
 FIX = (
     "Keep what must last between calls in a non-trainable weight (self.add_weight(…, trainable=False)) and declare "

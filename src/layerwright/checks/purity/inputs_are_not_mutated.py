@@ -6,7 +6,9 @@ from typing import Any
 from layerwright.core.case import Case, InputSpec
 from layerwright.core.check import check
 from layerwright.core.finding import Finding, failed, passed
-from layerwright.trial import Trial, bitwise_equal, blaming, describe, restore, snapshot
+from layerwright.trial.arguments import describe
+from layerwright.trial.compare import bitwise_equal
+from layerwright.trial.trial import Trial, blaming, restore, snapshot
 
 FIX = (
     "Compute new tensors rather than change those given: `x = x * 2`, not `x *= 2` or torch's `x.mul_(2)`; copy a list "

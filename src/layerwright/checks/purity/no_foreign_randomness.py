@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from layerwright.checks.lifecycle._state import reachable
 from layerwright.core.case import Case, Traits
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError
 from layerwright.core.finding import Finding, failed, passed
-from layerwright.trial import Trial, blaming, describe, restore, snapshot
+from layerwright.trial.arguments import describe
+from layerwright.trial.reachable import reachable
+from layerwright.trial.trial import Trial, blaming, restore, snapshot
 
 NUMPY = "NumPy's global generator (np.random)"
 FIX = (

@@ -9,7 +9,9 @@ from layerwright.checks.purity._loops import many_calls
 from layerwright.core.case import Case, Traits
 from layerwright.core.check import check
 from layerwright.core.finding import Finding, failed, passed
-from layerwright.trial import Arguments, Array, Trial, bitwise_equal, blaming, describe, leaves, restore, snapshot
+from layerwright.trial.arguments import Arguments, Array, describe
+from layerwright.trial.compare import bitwise_equal, leaves
+from layerwright.trial.trial import Trial, blaming, restore, snapshot
 
 DRAWS = 8
 """How often a layer draws: a layer that flips each sample or not gives equal draws half the time."""

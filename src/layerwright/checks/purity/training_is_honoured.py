@@ -7,8 +7,9 @@ from typing import Any
 from layerwright.core.case import Case, Traits
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError
-from layerwright.core.finding import Finding, failed, passed, skipped
-from layerwright.trial import Trial, bitwise_equal, takes_argument
+from layerwright.core.finding import Finding, failed, note, passed, skipped
+from layerwright.trial.compare import bitwise_equal
+from layerwright.trial.trial import Trial, takes_argument
 
 FIX = (
     "Call inner layers as layers (self.dropout(x), not self.dropout.call(x)) and pass no `training` of your own: Keras "
@@ -59,8 +60,8 @@ def training_is_honoured(trial: Trial) -> Finding:
     if bitwise_equal(plain, inference):
         return passed(inner=len(inner))
     if _default(layer) is True:
-        return passed(
-            "a call without `training` is one in training: that is the default the layer gives it", DEFAULT_FIX
+        return note(
+            "a call without `training` runs in training mode, because `call` has the default training=True", DEFAULT_FIX
         )
     return failed("called without `training`, it gives other outputs than with training=False", FIX)
 

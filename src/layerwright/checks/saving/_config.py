@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from layerwright.checks.saving._names import custom_objects
-from layerwright.trial import Trial, blaming
+from layerwright.trial.trial import Trial, blaming
 
 Config = dict[str, Any]
 

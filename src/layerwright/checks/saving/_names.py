@@ -4,7 +4,7 @@ import types
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from layerwright.trial import Trial
+from layerwright.trial.trial import Trial
 
 
 def custom_objects(trial: Trial, layer: Any) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from layerwright.checks.saving._config import Config, copied, revive
-from layerwright.trial import Trial, bitwise_equal, restore, snapshot
+from layerwright.trial.compare import bitwise_equal
+from layerwright.trial.trial import Trial, restore, snapshot
 
 AUTOMATIC_NAME = re.compile(r"^variable_\d+$")
 """What Keras calls a variable that was given no name: the number counts all of them in the process."""

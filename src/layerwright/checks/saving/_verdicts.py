@@ -7,12 +7,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from layerwright.alternatives import SIDE_EFFECTS, Argument
+from layerwright.cases.alternatives import SIDE_EFFECTS, Argument
 from layerwright.checks.saving._config import Config, brief, canonical, changes, config_of, copied, file_config, revive
-from layerwright.checks.saving._model import TOLERANCE, build, repeats
 from layerwright.checks.saving._variants import difference, observe, variables, variant
 from layerwright.core.errors import LayerError
-from layerwright.trial import Trial, copy_weights, largest_difference
+from layerwright.trial.compare import largest_difference
+from layerwright.trial.models import TOLERANCE, build, repeats
+from layerwright.trial.trial import Trial, copy_weights
 
 MOST_ALONE = 3
 """How many values are tried one by one where the layer accepts no more of them together."""

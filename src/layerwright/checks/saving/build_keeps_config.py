@@ -1,11 +1,11 @@
 """LW705."""
 
 from layerwright.checks.saving._config import changes, config_of, copied
-from layerwright.checks.saving._model import build
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.finding import Finding, failed, passed, skipped
-from layerwright.trial import Trial
+from layerwright.trial.models import build
+from layerwright.trial.trial import Trial
 
 FIX = "Keep what the constructor was given as it is, and what build() or call() makes of it under another attribute."
 

@@ -7,7 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 from layerwright.checks.saving._config import changes, config_of
-from layerwright.checks.saving._model import (
+from layerwright.checks.saving._names import custom_objects
+from layerwright.core.case import Case
+from layerwright.core.check import check
+from layerwright.core.errors import LayerError
+from layerwright.core.finding import Finding, failed, note, passed
+from layerwright.trial.models import (
     align_seeds,
     computes_otherwise,
     functional,
@@ -15,12 +20,7 @@ from layerwright.checks.saving._model import (
     move_weights,
     refuses_code,
 )
-from layerwright.checks.saving._names import custom_objects
-from layerwright.core.case import Case
-from layerwright.core.check import check
-from layerwright.core.errors import LayerError
-from layerwright.core.finding import Finding, failed, passed
-from layerwright.trial import Trial, blaming, copy_weights
+from layerwright.trial.trial import Trial, blaming, copy_weights
 
 BUILD_FIX = (
     "Override build(self, input_shape) and build the inner layers there; pass named functions instead of lambdas."
@@ -76,7 +76,8 @@ def clone_and_copy(trial: Trial) -> Finding:
             "Leave copying to Keras, which does it by get_config() and the weights: override neither __deepcopy__ nor "
             "__reduce__ to do less, and let build() create all state.",
         )
-    return passed("; ".join(dict.fromkeys(remarks)), BUILD_FIX if remarks else "", tried=["clone_model()", *ways])
+    tried = ["clone_model()", *ways]
+    return note("; ".join(dict.fromkeys(remarks)), BUILD_FIX, tried=tried) if remarks else passed(tried=tried)
 
 
 def _cloned(trial: Trial, layer: Any, outputs: Any, model: Any, remarks: list[str]) -> str:

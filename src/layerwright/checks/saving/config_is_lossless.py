@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
-from layerwright.alternatives import arguments_of
+from layerwright.cases.alternatives import arguments_of
 from layerwright.checks.saving._verdicts import Basis, judge, rebuilt_otherwise
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError
-from layerwright.core.finding import Finding, failed, not_probed, passed
-from layerwright.trial import Trial
+from layerwright.core.finding import Finding, failed, inconclusive, passed
+from layerwright.trial.trial import Trial
 
 
 @check("LW702", "config-is-lossless", requires=("LW703",))
@@ -45,7 +45,7 @@ def config_is_lossless(trial: Trial) -> Iterator[Finding]:
     try:
         basis = Basis(trial)
     except LayerError as error:
-        yield not_probed(f"before the layer is built, {error}")
+        yield inconclusive(f"before the layer is built, {error}")
         return
     given = trial.case.init if isinstance(trial.case.layer, type) else {}
     verdicts = {
@@ -68,7 +68,7 @@ def config_is_lossless(trial: Trial) -> Iterator[Finding]:
     elif not unvaried:
         yield passed("the constructor has no arguments of its own to lose")
     if unvaried:
-        yield not_probed(
+        yield inconclusive(
             f"not varied: {', '.join(unvaried)}", "Declare a case that gives these arguments other values."
         )
 

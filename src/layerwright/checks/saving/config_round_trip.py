@@ -4,13 +4,13 @@ import inspect
 from typing import Any
 
 from layerwright.checks.saving._config import Config, changes, config_of, copied, file_config, revive
-from layerwright.checks.saving._model import build
 from layerwright.checks.saving._variants import plain_name
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError
 from layerwright.core.finding import Finding, failed, passed
-from layerwright.trial import Trial
+from layerwright.trial.models import build
+from layerwright.trial.trial import Trial
 
 FIX = (
     "Return from get_config() everything that the constructor needs, {**super().get_config(), 'units': self.units, …}, "

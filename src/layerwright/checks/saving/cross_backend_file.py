@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from layerwright.checks.saving._model import TOLERANCE, functional, move_weights
 from layerwright.checks.saving._names import custom_objects
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError, quote
 from layerwright.core.finding import Finding, failed, passed
-from layerwright.trial import Arguments, Array, Trial, blaming, largest_difference
+from layerwright.trial.arguments import Arguments, Array
+from layerwright.trial.compare import largest_difference
+from layerwright.trial.models import TOLERANCE, functional, move_weights
+from layerwright.trial.trial import Trial, blaming
 
 FIX = (
     "Let the names, shapes and layout of weights, and what get_config() and save_own_variables() write, be the same on "

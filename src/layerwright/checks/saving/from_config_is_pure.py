@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from layerwright.checks.saving._config import canonical, changes, config_of, copied, equal, revive
-from layerwright.checks.saving._model import build
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError
 from layerwright.core.finding import Finding, failed, passed
-from layerwright.trial import Trial
+from layerwright.trial.models import build
+from layerwright.trial.trial import Trial
 
 MARK = "layerwright"
 

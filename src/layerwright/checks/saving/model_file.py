@@ -7,7 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from layerwright.checks.saving._config import OWN_SEED
-from layerwright.checks.saving._model import (
+from layerwright.checks.saving._names import custom_objects, named_in
+from layerwright.core.case import Case
+from layerwright.core.check import check
+from layerwright.core.errors import LayerError
+from layerwright.core.finding import Finding, failed, note, passed
+from layerwright.trial.models import (
     align_seeds,
     computes_otherwise,
     functional,
@@ -15,12 +20,7 @@ from layerwright.checks.saving._model import (
     move_weights,
     refuses_code,
 )
-from layerwright.checks.saving._names import custom_objects, named_in
-from layerwright.core.case import Case
-from layerwright.core.check import check
-from layerwright.core.errors import LayerError
-from layerwright.core.finding import Finding, failed, passed
-from layerwright.trial import Trial, blaming
+from layerwright.trial.trial import Trial, blaming
 
 FIX = (
     "Keras rebuilds the layer with from_config(get_config()), then build_from_config(get_build_config()), where shapes "
@@ -95,15 +95,15 @@ def _loaded(path: str, given: dict[str, Any]) -> tuple[Any, bool]:
 
 def _remark(needed: list[str], modules: list[str], code: bool) -> Finding:
     if code:
-        return passed(
+        return note(
             "the file holds code (a lambda, a pickle), which Keras loads only with safe_mode=False, on the same Python",
             "Pass what has a name, decorated with @keras.saving.register_keras_serializable(package=…), in its place.",
             custom_objects=needed,
         )
     if needed:
         names = ", ".join(needed)
-        return passed(
-            f"loads where it is told of what is not registered: {names}",
+        return note(
+            f"loads only with custom_objects, because these are not registered: {names}",
             f"Decorate {names} with @keras.saving.register_keras_serializable(package=…), or pass "
             f"custom_objects={{{', '.join(f'{name!r}: {name}' for name in needed)}}} to load_model().",
             custom_objects=needed,

@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 
 from layerwright.checks.saving._config import file_config, revive
-from layerwright.checks.saving._model import TOLERANCE, build, repeats
 from layerwright.core.case import Case
 from layerwright.core.check import check
-from layerwright.core.finding import Finding, failed, not_probed, passed
-from layerwright.trial import Trial, copy_weights, largest_difference
+from layerwright.core.finding import Finding, failed, inconclusive, passed
+from layerwright.trial.compare import largest_difference
+from layerwright.trial.models import TOLERANCE, build, repeats
+from layerwright.trial.trial import Trial, copy_weights
 
 WAYS = ((False, 1.0), (True, 10.0))
 """Training or not, and what the inputs are multiplied by."""
@@ -53,7 +54,7 @@ def same_behaviour(trial: Trial) -> Finding:
         difference = largest_difference(outputs, theirs)
         where = f"training={training}, inputs times {scale:g}"
         if difference > TOLERANCE and not repeats(trial, layer, arguments, outputs, training=training):
-            return not_probed(
+            return inconclusive(
                 f"the layer does not repeat its own outputs ({where})", "See LW901 inference-is-repeatable."
             )
         if difference > TOLERANCE:

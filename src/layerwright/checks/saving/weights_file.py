@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from layerwright.checks.saving._config import OWN_SEED
-from layerwright.checks.saving._model import align_seeds, computes_otherwise, functional, lost_weights, move_weights
 from layerwright.core.case import Case
 from layerwright.core.check import check
-from layerwright.core.finding import Finding, failed, passed
-from layerwright.trial import Trial, blaming
+from layerwright.core.finding import Finding, failed, note, passed
+from layerwright.trial.models import align_seeds, computes_otherwise, functional, lost_weights, move_weights
+from layerwright.trial.trial import Trial, blaming
 
 FIX = (
     "Create every weight in build() with add_weight(); where save_own_variables() and load_own_variables() are "
@@ -70,7 +70,7 @@ def weights_file(trial: Trial) -> Finding:
         return failed(f"with the weights of the .weights.h5 file, {wrong}, expected 0", STATE_FIX)
     unread = list(_unread(layer, fresh))
     if unread:
-        return passed(
+        return note(
             f"the file also holds what load_own_variables() never reads: {', '.join(unread)}",
             "Read it in load_own_variables(), or do not save it.",
         )

@@ -3,8 +3,10 @@
 from typing import Any
 
 from layerwright.checks.shape._shapes import specs_by_trace
-from layerwright.slices import Call, calling
-from layerwright.trial import Arguments, Array, Trial, leaves
+from layerwright.trial.arguments import Arguments, Array
+from layerwright.trial.compare import leaves
+from layerwright.trial.slices import Call, calling
+from layerwright.trial.trial import Trial
 
 
 def calling_new(trial: Trial) -> Call:

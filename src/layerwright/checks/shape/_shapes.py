@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from layerwright.checks.axes._subject import caller, lively
-from layerwright.trial import Arguments, Trial
+from layerwright.trial.arguments import Arguments
+from layerwright.trial.subject import caller, lively
+from layerwright.trial.trial import Trial
 
 Shape = tuple[int | None, ...]
 

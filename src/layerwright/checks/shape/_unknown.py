@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from layerwright.checks.axes._subject import lively
-from layerwright.checks.shape._culprit import is_asked_by_layer, owned, stack_of, whole_tracebacks
-from layerwright.trial import Array, Trial, leaves
+from layerwright.trial.arguments import Array
+from layerwright.trial.compare import leaves
+from layerwright.trial.subject import lively
+from layerwright.trial.tracebacks import is_asked_by_layer, owned, stack_of, whole_tracebacks
+from layerwright.trial.trial import Trial
 
 FreeAxes = Sequence[Sequence[int]]
 TORCH_GUARDS = "torch.fx.experimental.symbolic_shapes"

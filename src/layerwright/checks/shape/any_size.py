@@ -7,7 +7,7 @@ from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError, quote
 from layerwright.core.finding import Finding, failed, passed
-from layerwright.trial import Trial
+from layerwright.trial.trial import Trial
 
 FIX = (
     "Give squeeze and reductions explicit axes, take sizes from ops.shape(x) at each call instead of from build, and "

@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Iterator
 
-from layerwright.checks.axes._subject import LOW_PRECISION, caller, draws, lively
 from layerwright.checks.shape._calling import calling_new
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError, quote
-from layerwright.core.finding import Finding, Outcome, failed, not_probed, passed, skipped
-from layerwright.slices import Call, calling
-from layerwright.trial import Arguments, Array, Trial, largest_difference
+from layerwright.core.finding import Finding, Outcome, failed, inconclusive, passed, skipped
+from layerwright.trial.arguments import Arguments, Array
+from layerwright.trial.compare import largest_difference
+from layerwright.trial.slices import Call, calling
+from layerwright.trial.subject import LOW_PRECISION, caller, draws, lively
+from layerwright.trial.trial import Trial
 
 FIX = (
     "Name axes by their place, never find them by their size, and give operands the same rank before they meet: "
@@ -106,9 +108,9 @@ def _judge(trial: Trial, run: Run, sizes: tuple[int, int, int]) -> Iterator[Find
     if _agree(trial, one, other):
         yield passed()
     elif _draws(trial):
-        yield not_probed("two calls of the layer differ: it draws random numbers, or keeps state, in inference")
+        yield inconclusive("two calls of the layer differ: it draws random numbers, or keeps state, in inference")
     elif not _agree(trial, other, run(control)):
-        yield not_probed("what the layer computes depends on the size of the batch in itself: see LW303")
+        yield inconclusive("what the layer computes depends on the size of the batch in itself: see LW303")
     else:
         yield failed(f"{_said(one, other, sizes)}; expected the same of both", FIX)
 

@@ -1,12 +1,13 @@
 """LW202."""
 
-from layerwright.checks.axes._subject import caller, draws, tolerance
 from layerwright.checks.shape._unknown import FreeAxes, Refusal, traced
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError, quote
-from layerwright.core.finding import Finding, Outcome, failed, not_probed, passed
-from layerwright.trial import Trial, largest_difference
+from layerwright.core.finding import Finding, Outcome, failed, inconclusive, passed
+from layerwright.trial.compare import largest_difference
+from layerwright.trial.subject import caller, draws, tolerance
+from layerwright.trial.trial import Trial
 
 FIX = (
     "Ask for sizes with ops.shape(x)[axis] and leave one to -1 in a reshape; where call must loop or branch on a size, "
@@ -62,7 +63,7 @@ def dynamic_dimensions(trial: Trial) -> Finding:
         return _refused(trial, batch, refusal)
     if found.outcome is not Outcome.PASSED:
         return found
-    return not_probed(
+    return inconclusive(
         f"traced with {_named(batch)} unknown the layer agrees; with {_named(free)} unknown, tracing raised "
         f"{quote(beyond.error)}"
     )
@@ -75,7 +76,7 @@ def _compared(trial: Trial, axes: FreeAxes) -> Finding:
         return passed(difference=difference)
     shapes, wanted = [array.shape for array in outputs], [array.shape for array in eager]
     if shapes == wanted and draws(trial):
-        return not_probed("two calls of the layer differ: it draws random numbers, or keeps state, in inference")
+        return inconclusive("two calls of the layer differ: it draws random numbers, or keeps state, in inference")
     seen = f"gives shapes {shapes}, eagerly {wanted}" if shapes != wanted else f"differs by {difference:.3g} of scale"
     return failed(
         f"traced with {_named(axes)} unknown, the layer {seen}; expected what it computes eagerly, to {allowed:g}", FIX
@@ -85,11 +86,11 @@ def _compared(trial: Trial, axes: FreeAxes) -> Finding:
 def _refused(trial: Trial, axes: FreeAxes, refusal: Refusal) -> Finding:
     said = f"tracing with {_named(axes)} unknown raised {quote(refusal.error)}"
     if not refusal.own and trial.backend.NAME != "tensorflow":
-        return not_probed(f"{said}, in a function of Keras or {trial.backend.NAME}, not in the layer's own code")
+        return inconclusive(f"{said}, in a function of Keras or {trial.backend.NAME}, not in the layer's own code")
     try:
         traced(trial, [[] for _ in axes])
     except Refusal as known:
-        return not_probed(f"the layer cannot be traced even with every size known: {quote(known.error)}")
+        return inconclusive(f"the layer cannot be traced even with every size known: {quote(known.error)}")
     return failed(f"{said}; with every size known tracing succeeds", FIX)
 
 

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from layerwright.checks.axes._subject import lively
-from layerwright.checks.shape._culprit import is_asked_by_layer, keras_functions, stack_of, whole_tracebacks
 from layerwright.checks.shape._shapes import Spec, agrees, specs_at, specs_by_trace
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError, quote
-from layerwright.core.finding import Finding, failed, not_probed, passed
-from layerwright.trial import Trial
+from layerwright.core.finding import Finding, failed, inconclusive, passed
+from layerwright.trial.subject import lively
+from layerwright.trial.tracebacks import is_asked_by_layer, keras_functions, stack_of, whole_tracebacks
+from layerwright.trial.trial import Trial
 
 REARRANGING = (":reshape", ":stack", ":take")
 """Keras functions that refuse an empty batch only where their other arguments leave them no answer."""
@@ -60,7 +60,7 @@ def empty_batch(trial: Trial) -> Finding:
     traced = _traced(trial)
     if traced is None or len(traced) != len(wanted) or not all(map(_fits, traced, wanted)):
         return failed(said, FIX)
-    return not_probed(f"{said}; its trace does give that, so a kernel of {trial.backend.NAME} is at fault")
+    return inconclusive(f"{said}; its trace does give that, so a kernel of {trial.backend.NAME} is at fault")
 
 
 def _raised(trial: Trial, error: LayerError) -> Finding:
@@ -72,7 +72,7 @@ def _raised(trial: Trial, error: LayerError) -> Finding:
     except LayerError as again:
         if _of_its_own(again.error, layer) and _traced(trial) is None:
             return failed(said, FIX)
-    return not_probed(f"{said}, in a function of Keras or {trial.backend.NAME}, not in the layer's own code")
+    return inconclusive(f"{said}, in a function of Keras or {trial.backend.NAME}, not in the layer's own code")
 
 
 def _of_its_own(error: BaseException, layer: Any) -> bool:

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from operator import index
 from typing import Any
 
-from layerwright.checks.axes._subject import lively
 from layerwright.checks.shape._shapes import Shape, agrees, overrides, specs, specs_at
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError, quote
 from layerwright.core.finding import Finding, failed, passed, skipped
-from layerwright.trial import Trial
+from layerwright.trial.subject import lively
+from layerwright.trial.trial import Trial
 
 
 @check("LW203", "output-shape-agrees", requires=("LW201",))

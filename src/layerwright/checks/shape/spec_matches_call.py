@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from layerwright.checks.axes._subject import lively
 from layerwright.checks.shape._shapes import Spec, agrees, numbered, overrides, specs, specs_at
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError
 from layerwright.core.finding import Finding, failed, passed
-from layerwright.trial import Trial
+from layerwright.trial.subject import lively
+from layerwright.trial.trial import Trial
 
 
 @check("LW201", "spec-matches-call", requires=("LW204",))

@@ -2,13 +2,15 @@
 
 from typing import Any
 
-from layerwright.checks.axes._subject import caller, draws, lively, tolerance
-from layerwright.checks.saving._model import feed, functional
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError
-from layerwright.core.finding import Finding, failed, not_probed, passed, skipped
-from layerwright.trial import Arguments, Trial, bitwise_equal, largest_difference, leaves
+from layerwright.core.finding import Finding, failed, inconclusive, passed, skipped
+from layerwright.trial.arguments import Arguments
+from layerwright.trial.compare import bitwise_equal, largest_difference, leaves
+from layerwright.trial.models import feed, functional
+from layerwright.trial.subject import caller, draws, lively, tolerance
+from layerwright.trial.trial import Trial
 
 
 @check("LW207", "structure-is-kept", requires=("LW202",))
@@ -53,7 +55,7 @@ def structure_is_kept(trial: Trial) -> Finding:
     direct, held = caller(trial, False)(usual), leaves(trial.call(model, feed(trial), training=False))
     difference, allowed = largest_difference(direct, held), tolerance(trial)
     if difference > allowed and draws(trial):
-        return not_probed("two calls of the layer differ: it draws random numbers, or keeps state, in inference")
+        return inconclusive("two calls of the layer differ: it draws random numbers, or keeps state, in inference")
     if difference > allowed:
         return failed(
             f"in a functional model the layer gives {_shapes(held)}, {difference:.3g} of scale away from the "

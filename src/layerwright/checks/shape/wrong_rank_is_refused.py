@@ -4,14 +4,16 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from layerwright.checks.axes._subject import lively
 from layerwright.checks.shape._calling import traces
 from layerwright.core.case import Case, InputSpec
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError
 from layerwright.core.finding import Finding, failed, passed, skipped
-from layerwright.slices import Call, calling, influence_map, who_sees_whom
-from layerwright.trial import Arguments, Array, Trial, describe, largest_difference
+from layerwright.trial.arguments import Arguments, Array, describe
+from layerwright.trial.compare import largest_difference
+from layerwright.trial.slices import Call, calling, influence_map, who_sees_whom
+from layerwright.trial.subject import lively
+from layerwright.trial.trial import Trial
 
 FIX = (
     "Refuse other ranks: self.input_spec = keras.layers.InputSpec(ndim=…) in __init__ or build (min_ndim for a lower "

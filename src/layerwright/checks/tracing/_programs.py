@@ -4,17 +4,18 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from layerwright.checks.axes._subject import lively
-from layerwright.checks.lifecycle._state import reachable
-from layerwright.checks.shape._culprit import is_asked_by_layer, keras_functions, stack_of, whole_tracebacks
 from layerwright.core.errors import LayerError
-from layerwright.stateless import pure, tensors_of
-from layerwright.trial import Array, Trial, bitwise_equal, blaming, describe, leaves, restore, snapshot
+from layerwright.trial.arguments import Array, describe
+from layerwright.trial.compare import bitwise_equal, leaves
+from layerwright.trial.gradients import pure, tensors_of
+from layerwright.trial.reachable import reachable
+from layerwright.trial.subject import lively
+from layerwright.trial.tracebacks import is_asked_by_layer, keras_functions, stack_of, whole_tracebacks
+from layerwright.trial.trial import Trial, blaming, once_per_trial, restore, snapshot
 
 NO_JIT = "the layer, or one inside it, sets supports_jit = False, so Keras leaves {} out"
 NOT_ON_TORCH = {
@@ -46,8 +47,13 @@ class Untraceable(Exception):  # noqa: N818 - an answer, carried by an exception
     """The layer declares that it cannot be compiled, or Keras itself cannot be traced on this backend."""
 
 
-@lru_cache(maxsize=2)
+@once_per_trial
 def eager(trial: Trial, training: bool) -> Result:
+    """Return what `called` does, computed once."""
+    return called(trial, training)
+
+
+def called(trial: Trial, training: bool) -> Result:
     """Call the lively layer eagerly on the usual arguments; it is left as it was."""
     layer = lively(trial)
     before = snapshot(layer.variables)
@@ -57,7 +63,7 @@ def eager(trial: Trial, training: bool) -> Result:
     return Result(outputs, state)
 
 
-@lru_cache(maxsize=2)
+@once_per_trial
 def modes(trial: Trial) -> tuple[bool, ...]:
     """Return the values of `training` to compile for: True only where the layer acts otherwise in training."""
     inference, training = eager(trial, False), eager(trial, True)
@@ -65,7 +71,7 @@ def modes(trial: Trial) -> tuple[bool, ...]:
     return (False,) if same else (False, True)
 
 
-@lru_cache(maxsize=4)
+@once_per_trial
 def program(trial: Trial, compiler: str, training: bool) -> Callable[[Any], Result]:
     """Return the lively layer compiled: a function that runs it on the usual arguments with the variables of a layer.
 
@@ -93,7 +99,7 @@ def program(trial: Trial, compiler: str, training: bool) -> Callable[[Any], Resu
     return run
 
 
-@lru_cache(maxsize=2)
+@once_per_trial
 def traces(trial: Trial, training: bool) -> Traces:
     """Trace a built layer twice, each time from a function object of its own.
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable
 
-from layerwright.checks.axes._subject import lively, tolerance
-from layerwright.checks.tracing._programs import Result, Untraceable, draws, eager, modes, program
+from layerwright.checks.tracing._programs import Result, Untraceable, called, draws, eager, modes, program
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError, quote
-from layerwright.core.finding import Finding, failed, not_probed, passed
-from layerwright.trial import Trial, bitwise_equal, largest_difference
+from layerwright.core.finding import Finding, failed, inconclusive, passed
+from layerwright.trial.compare import bitwise_equal, largest_difference
+from layerwright.trial.subject import lively, tolerance
+from layerwright.trial.trial import Trial
 
 FIX = (
     "Compute with keras.ops on tensors alone: branch with ops.where or ops.cond, loop with ops.scan or ops.while_loop, "
@@ -54,11 +55,11 @@ def _compared(trial: Trial, compiler: str, modes: Iterable[bool]) -> Finding:
         try:
             result = program(trial, compiler, training)(lively(trial))
         except Untraceable as reason:
-            return not_probed(str(reason))
+            return inconclusive(str(reason))
         expected = eager(trial, training)
         difference = _difference(expected, result)
         if difference > tolerance(trial) and not _repeats(trial, training, expected):
-            return not_probed("two eager calls from the same variables and seeds differ")
+            return inconclusive("two eager calls from the same variables and seeds differ")
         if difference > tolerance(trial):
             what = "outputs" if largest_difference(expected.outputs, result.outputs) > tolerance(trial) else "new state"
             return failed(
@@ -73,11 +74,11 @@ def _compared(trial: Trial, compiler: str, modes: Iterable[bool]) -> Finding:
 def _by_xla(trial: Trial, compiler: str) -> Finding:
     comparable = [training for training in modes(trial) if not draws(trial, training)]
     if not comparable:
-        return not_probed("the layer draws random numbers in inference too, and XLA draws others from equal seeds")
+        return inconclusive("the layer draws random numbers in inference too, and XLA draws others from equal seeds")
     try:
         return _compared(trial, compiler, comparable)
     except LayerError as error:
-        return not_probed(
+        return inconclusive(
             f"XLA cannot compile the layer here: {quote(error.error, 120)}",
             "If it cannot on any device, set self.supports_jit = False in the constructor: Keras then leaves XLA out.",
         )
@@ -89,7 +90,7 @@ def _difference(expected: Result, result: Result) -> float:
 
 
 def _repeats(trial: Trial, training: bool, expected: Result) -> bool:
-    return bitwise_equal(expected.outputs, eager.__wrapped__(trial, training).outputs)
+    return bitwise_equal(expected.outputs, called(trial, training).outputs)
 
 
 def bad() -> Case:

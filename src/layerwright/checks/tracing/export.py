@@ -5,15 +5,17 @@ import tempfile
 from typing import Any
 
 from layerwright.backends import installed
-from layerwright.checks.axes._subject import draws, lively, tolerance
-from layerwright.checks.saving._model import build, functional
-from layerwright.checks.shape._culprit import is_asked_by_layer, stack_of
 from layerwright.checks.tracing._programs import Untraceable, require_jit, tracing
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError, quote
-from layerwright.core.finding import Finding, failed, not_probed, passed
-from layerwright.trial import Arguments, Trial, blaming, copy_weights, describe, largest_difference, leaves
+from layerwright.core.finding import Finding, failed, inconclusive, passed
+from layerwright.trial.arguments import Arguments, describe
+from layerwright.trial.compare import largest_difference, leaves
+from layerwright.trial.models import build, functional
+from layerwright.trial.subject import draws, lively, tolerance
+from layerwright.trial.tracebacks import is_asked_by_layer, stack_of
+from layerwright.trial.trial import Trial, blaming, copy_weights
 
 TRAINS_FIX = (
     "Write call(self, inputs, training=None) and act as in inference unless it is True: predict() passes "
@@ -56,20 +58,20 @@ def export(trial: Trial) -> Finding:
     name, layer = trial.backend.NAME, build(trial, trial.construct())
     copy_weights(lively(trial), layer)
     if name == "jax" and "tensorflow" not in installed():
-        return not_probed("Keras exports by way of TensorFlow on JAX, and TensorFlow is not installed")
+        return inconclusive("Keras exports by way of TensorFlow on JAX, and TensorFlow is not installed")
     try:
         require_jit(layer, next(iter(trial.backend.compilers())))
         model = functional(trial, layer, free_batch=True)
         with tempfile.TemporaryDirectory() as folder:
             return _compared(trial, layer, model, folder)
     except Untraceable as reason:
-        return not_probed(str(reason))
+        return inconclusive(str(reason))
     except LayerError as error:
         if "Unrecognized format" in str(error.error):
-            return not_probed("this version of Keras exports nothing on torch that torch alone can run")
+            return inconclusive("this version of Keras exports nothing on torch that torch alone can run")
         if name == "tensorflow" or is_asked_by_layer(stack_of(error.error, layer)):
             return failed(f"{error.doing} raised {quote(error.error)}", FIX)
-        return not_probed(f"{error.doing} raised {quote(error.error)}, in a function of Keras or {name}")
+        return inconclusive(f"{error.doing} raised {quote(error.error)}, in a function of Keras or {name}")
 
 
 def _compared(trial: Trial, layer: Any, model: Any, folder: str) -> Finding:
@@ -84,7 +86,7 @@ def _compared(trial: Trial, layer: Any, model: Any, folder: str) -> Finding:
         expected = leaves(trial.call(layer, arguments, training=False))
         difference = largest_difference(expected, outputs)
         if difference > tolerance(trial) and draws(trial):
-            return not_probed("the layer draws random numbers, or keeps state, in inference")
+            return inconclusive("the layer draws random numbers, or keeps state, in inference")
         if difference > tolerance(trial):
             return failed(
                 f"the exported model, run on {describe(arguments)}, differs by {difference:.3g} of scale from the "

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
-from layerwright.checks.axes._subject import lively, tolerance
-from layerwright.checks.saving._model import build, move_weights
 from layerwright.checks.tracing._programs import Untraceable, program
 from layerwright.core.case import Case
 from layerwright.core.check import check
-from layerwright.core.finding import Finding, failed, not_probed, passed, skipped
-from layerwright.trial import Trial, copy_weights, largest_difference, leaves, snapshot
+from layerwright.core.finding import Finding, failed, inconclusive, passed, skipped
+from layerwright.trial.compare import largest_difference, leaves
+from layerwright.trial.models import build, move_weights
+from layerwright.trial.subject import lively, tolerance
+from layerwright.trial.trial import Trial, copy_weights, snapshot
 
 FIX = (
     "Read the variable itself in call() (self.kernel, not self.kernel.value, .numpy() or a tensor worked out earlier), "
@@ -54,9 +55,11 @@ def no_captured_tensors(trial: Trial) -> Finding:
 
     try:
         if difference() > tolerance(trial):
-            return not_probed("already with the weights that it was compiled with, the program computes something else")
+            return inconclusive(
+                "already with the weights that it was compiled with, the program computes something else"
+            )
     except Untraceable as reason:
-        return not_probed(str(reason))
+        return inconclusive(str(reason))
     move_weights(layer)
     seen = difference()
     if seen <= tolerance(trial):

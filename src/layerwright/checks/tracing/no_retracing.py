@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from layerwright.checks.lifecycle._state import SHARED, reachable
-from layerwright.checks.saving._model import build
 from layerwright.checks.tracing._programs import modes
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.finding import Finding, failed, passed
-from layerwright.trial import Trial
+from layerwright.trial.models import build
+from layerwright.trial.reachable import SHARED, reachable
+from layerwright.trial.trial import Trial
 
 FIX = (
     "Count and remember in a weight, self.add_weight(shape=(), dtype='int32', trainable=False), updated with assign(); "

@@ -7,7 +7,7 @@ from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError
 from layerwright.core.finding import Finding, failed, passed
-from layerwright.trial import Trial
+from layerwright.trial.trial import Trial
 
 LEAK_FIX = (
     "Do not assign to self what call() computes: return it, hand it on as an argument, or keep it in a weight with "

@@ -3,8 +3,8 @@
 from layerwright.checks.tracing._programs import Untraceable, modes, traces
 from layerwright.core.case import Case
 from layerwright.core.check import check
-from layerwright.core.finding import Finding, failed, not_probed, passed
-from layerwright.trial import Trial
+from layerwright.core.finding import Finding, failed, inconclusive, passed
+from layerwright.trial.trial import Trial
 
 FIX = (
     "Let call() read nothing that a call changes: no counter or flag on self, no clock, no Python or NumPy random "
@@ -42,7 +42,7 @@ def trace_is_deterministic(trial: Trial) -> Finding:
         try:
             first, second = traces(trial, training).programs
         except Untraceable as reason:
-            return not_probed(str(reason))
+            return inconclusive(str(reason))
         if first != second:
             lines, others = first.splitlines(), second.splitlines()
             return failed(

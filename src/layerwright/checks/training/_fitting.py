@@ -6,19 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from layerwright.stateless import cotangents_for, gradients
-from layerwright.trial import (
-    Arguments,
-    Array,
-    Trial,
-    bitwise_equal,
-    blaming,
-    describe,
-    leaves,
-    randomise,
-    restore,
-    snapshot,
-)
+from layerwright.trial.arguments import Arguments, Array, describe
+from layerwright.trial.compare import bitwise_equal, leaves
+from layerwright.trial.gradients import cotangents_for, gradients
+from layerwright.trial.trial import Trial, blaming, randomise, restore, snapshot
 
 LEARNING_RATE = 0.1
 LEAST_STEP = 1e-5

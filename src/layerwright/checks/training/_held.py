@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from layerwright.core.errors import LayerError
-from layerwright.stateless import pure, tensors_of
-from layerwright.trial import Trial, blaming, describe
+from layerwright.trial.arguments import describe
+from layerwright.trial.gradients import pure, tensors_of
+from layerwright.trial.trial import Trial, blaming
 
 FRAMEWORKS = ("builtins", "keras", "tensorflow", "jax", "torch", "numpy")
 TENSORS = "tensors alive"

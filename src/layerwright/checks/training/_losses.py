@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from layerwright.core.errors import LayerError
-from layerwright.trial import Array, Trial
+from layerwright.trial.arguments import Array
+from layerwright.trial.trial import Trial
 
 SUFFIX = "_regularizer"
 

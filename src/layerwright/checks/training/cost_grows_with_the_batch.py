@@ -1,12 +1,13 @@
 """LW1006."""
 
-from layerwright.checks.axes._subject import lively
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError
-from layerwright.core.finding import Finding, not_probed, passed, warned
-from layerwright.stateless import pure, tensors_of
-from layerwright.trial import Trial, blaming, describe
+from layerwright.core.finding import Finding, inconclusive, passed, warned
+from layerwright.trial.arguments import describe
+from layerwright.trial.gradients import pure, tensors_of
+from layerwright.trial.subject import lively
+from layerwright.trial.trial import Trial, blaming
 
 FACTORS = (1, 2, 3)
 """Batch sizes tried, in usual batches; the third only of a layer whose operations were more at the second."""
@@ -46,9 +47,9 @@ def cost_grows_with_the_batch(trial: Trial) -> Finding:
         try:
             found = _operations(trial, factor * trial.batch)
         except LayerError as error:
-            return not_probed(str(error))
+            return inconclusive(str(error))
         if found is None:
-            return not_probed("the traced program holds a while loop, and how often it is gone through is not known")
+            return inconclusive("the traced program holds a while loop, and how often it is gone through is not known")
         counts.append(found)
         if factor > 1 and counts[-1] - counts[-2] < trial.batch:
             return passed(operations=counts)

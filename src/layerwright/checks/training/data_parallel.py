@@ -4,12 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from layerwright.checks.axes._subject import caller, draws, lively, tolerance
 from layerwright.core.case import Case, Traits
 from layerwright.core.check import check
-from layerwright.core.finding import Finding, Outcome, failed, not_probed, passed
-from layerwright.stateless import cotangents_for, gradients
-from layerwright.trial import Array, Trial, largest_difference
+from layerwright.core.finding import Finding, Outcome, failed, inconclusive, passed
+from layerwright.trial.arguments import Array
+from layerwright.trial.compare import largest_difference
+from layerwright.trial.gradients import cotangents_for, gradients
+from layerwright.trial.subject import caller, draws, lively, tolerance
+from layerwright.trial.trial import Trial
 
 ROUNDING = 10.0
 """How much more rounding a gradient may have than an output."""
@@ -56,7 +58,7 @@ def data_parallel(trial: Trial) -> Finding:
         if found.outcome is Outcome.PASSED or not draws(trial, training=True):
             return found
     if draws(trial):
-        return not_probed("the layer draws random numbers in inference, and a part of a batch means other draws")
+        return inconclusive("the layer draws random numbers in inference, and a part of a batch means other draws")
     return _compared(trial, training=False)
 
 

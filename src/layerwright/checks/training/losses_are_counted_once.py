@@ -7,8 +7,10 @@ from typing import Any
 from layerwright.checks.training._losses import SUFFIX, loss_values, once, penalty, plain, regularised, weight_losses
 from layerwright.core.case import Case
 from layerwright.core.check import check
-from layerwright.core.finding import Finding, failed, not_probed, passed, skipped
-from layerwright.trial import Arguments, Array, Trial, blaming, describe, leaves, randomise, restore, snapshot
+from layerwright.core.finding import Finding, failed, inconclusive, passed, skipped
+from layerwright.trial.arguments import Arguments, Array, describe
+from layerwright.trial.compare import leaves
+from layerwright.trial.trial import Trial, blaming, randomise, restore, snapshot
 
 REPEATED = (
     "Leave weights to add_weight(regularizer=…) and outputs to super().__init__(activity_regularizer=…), and do not "
@@ -116,7 +118,9 @@ def _in_models(trial: Trial, layer: Any) -> Finding:
         alone.append(sum(loss_values(layer)))
     restore(state)
     if not all(_agree(alone[1], again) for again in alone[2:]):
-        return not_probed("the losses change with random draws or other state, so those in a model cannot be foretold")
+        return inconclusive(
+            "the losses change with random draws or other state, so those in a model cannot be foretold"
+        )
     twice = _model(layer, [usual, other])
     with blaming("calling a functional model that calls it twice"):
         twice([keras.ops.convert_to_tensor(array) for array in [*usual.arrays(), *other.arrays()]], training=True)

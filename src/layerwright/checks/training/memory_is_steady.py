@@ -4,7 +4,7 @@ from layerwright.checks.training._held import TENSORS, caller, held, only_what_i
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.finding import Finding, failed, passed
-from layerwright.trial import Trial
+from layerwright.trial.trial import Trial
 
 CALLS = (3, 3, 60)
 """Calls between two counts. The last, many ones are made only of a layer that seems to keep something."""

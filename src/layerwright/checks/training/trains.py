@@ -7,7 +7,7 @@ from layerwright.checks.training._fitting import fit, thawed
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.finding import Finding, failed, passed, skipped
-from layerwright.trial import Trial
+from layerwright.trial.trial import Trial
 
 WAYS = {"tensorflow": ((False, (0, 1)), (True, (0,))), "jax": ((True, (1,)),), "torch": ((False, (0, 1)),)}
 """How `fit` is called, by backend: whether it compiles with XLA, and how many samples each batch lacks."""

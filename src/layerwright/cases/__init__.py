@@ -1,0 +1,1 @@
+"""From a target to a case: which layers there are, and how each is constructed and called."""

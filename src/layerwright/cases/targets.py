@@ -1,0 +1,240 @@
+"""What a command is pointed at: `file.py`, `file.py:Layer`, `package.module`, `package.module:Layer` or `…:cases`."""
+
+import ast
+import difflib
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from layerwright.cases.pairwise import expanded
+from layerwright.core.case import Case, InputSpec, cases_for
+from layerwright.core.errors import UsageError, quote
+
+MODULE_CASES = "CASES"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A file or module, and perhaps one class in it.
+
+    Attributes:
+        text: The target as the user wrote it.
+        module: The path of the file, or the dotted name of the module.
+        is_file: Which of the two it is.
+        layer: The name of the one class that is meant, or of a `Case`, a list of them or a function that returns
+            either; empty for all classes.
+    """
+
+    text: str
+    module: str
+    is_file: bool
+    layer: str = ""
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """What the command line says of every case.
+
+    Attributes:
+        init: Constructor arguments, given to each layer whose constructor takes them.
+        inputs: Specs of inputs, each with a name or None.
+        expect: Codes of checks known to fail, each with its reason.
+    """
+
+    init: Mapping[str, Any] = field(default_factory=dict)
+    inputs: tuple[tuple[str | None, InputSpec], ...] = ()
+    expect: Mapping[str, str] = field(default_factory=dict)
+
+
+def parse_target(text: str) -> Target:
+    """Read a target and prove, without running it, that it could be loaded.
+
+    Raises:
+        UsageError: If there is no such file, or it holds no valid Python.
+    """
+    module, layer = text, ""
+    head, colon, tail = text.rpartition(":")
+    if colon and tail.isidentifier():
+        module, layer = head, tail
+    if module.endswith(".py") or "/" in module or Path(module).is_file():
+        _prove_is_python(Path(module))
+        return Target(text, module, True, layer)
+    if not all(part.isidentifier() for part in module.split(".")):
+        raise UsageError(
+            f"{text!r} is neither a Python file nor a module; give file.py, file.py:Layer or package.module."
+        )
+    return Target(text, module, False, layer)
+
+
+def _prove_is_python(path: Path) -> None:
+    if not path.exists():
+        raise UsageError(f"no such file: {path}; give the path of a Python file that defines Keras layers.")
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; give a Python file in it, or a package by its dotted name.")
+    try:
+        ast.parse(path.read_bytes(), str(path))
+    except SyntaxError as error:
+        raise UsageError(f"{path}:{error.lineno}: the file is not valid Python: {error.msg}; mend it first.") from None
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read: {error}") from None
+
+
+def find_cases(target: Target, overrides: Overrides) -> list[Case]:
+    """Load the target and return its layers' cases, some perhaps still to be worked out.
+
+    Raises:
+        UsageError: If it cannot be imported, or holds no such layer.
+    """
+    module = _load(target)
+    named = getattr(module, target.layer, None) if target.layer else None
+    if isinstance(named, (Case, list, tuple)) or inspect.isfunction(named):
+        found = _cases_of(named, target)
+        _prove_somebody_takes(overrides.init, [case.layer for case in found], target)
+        return [_override(each, overrides) for case in found for each in expanded(case)]
+    layers = _layers_of(module, target)
+    _prove_somebody_takes(overrides.init, layers, target)
+    module_cases = [case for case in getattr(module, MODULE_CASES, ()) if isinstance(case, Case)]
+    declared = {layer: tuple(case for case in module_cases if case.layer is layer) for layer in layers}
+    cases = {layer: declared[layer] or own for layer, own in cases_for(layers).items()}
+    return [_override(each, overrides) for layer in layers for case in cases[layer] for each in expanded(case)]
+
+
+def _cases_of(named: Any, target: Target) -> list[Case]:
+    """Return the cases that a name stands for: it is a case, a list of them, or a function that returns either."""
+    try:
+        found = named() if inspect.isfunction(named) else named
+    except Exception as error:
+        raise UsageError(f"{target.text}() raised {quote(error)}; it must return a Case or a list of them.") from error
+    cases = [found] if isinstance(found, Case) else found
+    if not isinstance(cases, (list, tuple)) or not cases or not all(isinstance(case, Case) for case in cases):
+        raise UsageError(f"{target.text} is neither a layer nor a Case nor a list of them (got {found!r:.80}).")
+    return list(cases)
+
+
+def _load(target: Target) -> ModuleType:
+    try:
+        return _import_file(Path(target.module)) if target.is_file else _import_module(target.module)
+    except UsageError:
+        raise
+    except BaseException as error:
+        raise UsageError(f"{target.module} cannot be imported: {quote(error)}") from error
+
+
+def _import_module(name: str) -> ModuleType:
+    sys.path.insert(0, "")
+    return importlib.import_module(name)
+
+
+def _import_file(path: Path) -> ModuleType:
+    """Import a file under the name its own code would be imported by: inside its package, if it has one."""
+    path = path.resolve()
+    root, parts = path.parent, [path.stem]
+    while (root / "__init__.py").exists():
+        parts.insert(0, root.name)
+        root = root.parent
+    sys.path.insert(0, str(root))
+    name = ".".join(parts)
+    loaded = sys.modules.get(name)
+    if loaded is not None and Path(getattr(loaded, "__file__", None) or "").resolve() != path:
+        name = f"layerwright_target_{path.stem}"
+    if len(parts) > 1:
+        return importlib.import_module(name)
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"{path} cannot be imported: it is not a Python file.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _layers_of(module: ModuleType, target: Target) -> list[type]:
+    import keras
+
+    defined = {
+        name: value
+        for name, value in vars(module).items()
+        if inspect.isclass(value) and issubclass(value, keras.layers.Layer) and _is_defined_in(value, module)
+    }
+    if target.layer:
+        named = getattr(module, target.layer, None)
+        if not inspect.isclass(named) or not issubclass(named, keras.layers.Layer):
+            known = ", ".join(sorted({value.__name__ for value in defined.values()})) or "none"
+            raise UsageError(f"{target.module} has no layer {target.layer!r}; its layers are: {known}.")
+        return [named]
+    concrete = [value for value in dict.fromkeys(defined.values()) if _is_concrete(value)]
+    if not concrete:
+        raise UsageError(f"{target.module} defines no Keras layer; give a file with a keras.layers.Layer subclass.")
+    return concrete
+
+
+def _is_defined_in(layer: type, module: ModuleType) -> bool:
+    return layer.__module__ == module.__name__ or layer.__module__.startswith(module.__name__ + ".")
+
+
+def _is_concrete(layer: type) -> bool:
+    """Whether the class is a layer to be checked by itself: it has a `call`, and is not a whole model."""
+    import keras
+
+    return not issubclass(layer, keras.Model) and getattr(layer, "call", None) is not keras.layers.Layer.call
+
+
+def _override(case: Case, overrides: Overrides) -> Case:
+    init = {**case.init, **{name: value for name, value in overrides.init.items() if _accepts(case.layer, name)}}
+    case = replace(case, init=init, expect={**case.expect, **overrides.expect})
+    if not overrides.inputs:
+        return case
+    names = _call_arguments(case.layer)
+    unnamed = [spec for name, spec in overrides.inputs if name is None]
+    named = {name: spec for name, spec in overrides.inputs if name is not None}
+    call = {name: spec for name, spec in named.items() if name in names[1:]}
+    keys = {name: spec for name, spec in named.items() if name not in names[1:] and name != names[0]}
+    first: Any = named.get(names[0], keys or None)
+    if unnamed and len(names) - 1 >= len(unnamed) - 1 > 0 and _required(case.layer) > 1:
+        call |= dict(zip(names[1:], unnamed[1:], strict=False))
+        unnamed = unnamed[:1]
+    if unnamed:
+        first = unnamed[0] if len(unnamed) == 1 else unnamed
+    return case.with_inputs(first, {**case.call, **call})
+
+
+def _prove_somebody_takes(init: Mapping[str, Any], layers: Sequence[Any], target: Target) -> None:
+    """Refuse an argument that no layer takes, or that some layer's **kwargs would take for one spelled nearly so."""
+    known = sorted({name for layer in layers for name in _named_parameters(layer)})
+    for name in init:
+        close = difflib.get_close_matches(name, known, 1)
+        if name in known or (not close and any(_accepts(layer, name) for layer in layers)):
+            continue
+        meant = f"did you mean {close[0]}?" if close else f"the arguments are: {', '.join(known) or 'none'}."
+        raise UsageError(f"--init {name}: no layer in {target.text} takes an argument {name!r}; {meant}")
+
+
+def _named_parameters(layer: Any) -> set[str]:
+    """Return a constructor's arguments by name; of a class also those that it may hand on to its bases."""
+    bases = inspect.getmro(layer)[:-1] if inspect.isclass(layer) else ()
+    constructors = [vars(base)["__init__"] for base in bases if "__init__" in vars(base)] or [layer]
+    parameters = [each for one in constructors for each in inspect.signature(one).parameters.values()]
+    kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return {each.name for each in parameters if each.kind not in kinds} - {"self"}
+
+
+def _accepts(layer: Any, name: str) -> bool:
+    parameters = inspect.signature(layer).parameters
+    return name in parameters or any(each.kind is each.VAR_KEYWORD for each in parameters.values())
+
+
+def _call_arguments(layer: Any) -> list[str]:
+    names = [name for name in inspect.signature(layer.call).parameters if name != "self"]
+    return names or ["inputs"]
+
+
+def _required(layer: Any) -> int:
+    parameters = inspect.signature(layer.call).parameters.values()
+    kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return sum(each.default is each.empty and each.name != "self" and each.kind not in kinds for each in parameters)

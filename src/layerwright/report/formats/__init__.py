@@ -1,0 +1,1 @@
+"""One rendering of a `Report` a file."""

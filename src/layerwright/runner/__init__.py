@@ -1,0 +1,1 @@
+"""Run checks over cases: one plan, in this process or in isolated worker processes."""

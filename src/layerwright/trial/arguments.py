@@ -1,0 +1,83 @@
+"""What a layer is called with, as NumPy arrays."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What a layer is called with, as NumPy arrays.
+
+    Attributes:
+        inputs: The first call argument: an array, or a list, tuple or dict of arrays.
+        call: The further call arguments by name.
+        tensors: Names in `call` that hold tensors.
+    """
+
+    inputs: Any
+    call: Mapping[str, Any] = field(default_factory=dict)
+    tensors: tuple[str, ...] = ()
+
+    def map(self, function: Callable[[Array], Any]) -> Self:
+        """Apply `function` to every array; a new structure is returned and this one is left alone."""
+        import keras
+
+        inputs = keras.tree.map_structure(function, self.inputs)  # before `call`: the order of `arrays()`
+        call = {name: keras.tree.map_structure(function, self.call[name]) for name in self.tensors}
+        return replace(self, inputs=inputs, call={**self.call, **call})
+
+    def arrays(self) -> list[Array]:
+        """Return every array: first those of `inputs`, then those of `call`."""
+        return [array for _, array in self.named_arrays()]
+
+    def named_arrays(self) -> list[tuple[str, Array]]:
+        """Return every array with its name, such as `inputs`, `inputs[0]` or `mask`."""
+        trees = [("inputs", self.inputs), *((name, self.call[name]) for name in self.tensors)]
+        return [
+            (name + "".join(f"[{part!r}]" for part in path), array)
+            for name, tree in trees
+            for path, array in _flatten_with_path(tree)
+        ]
+
+    def rows(self, index: Any) -> Self:
+        """Select samples: index axis 0 of every array."""
+        return self.map(lambda array: array[index])
+
+    def replace_arrays(self, arrays: Sequence[Array]) -> Self:
+        """Return the same structure holding `arrays`, in the order of `arrays()`."""
+        import keras
+
+        left = iter(arrays)
+
+        def refill(tree: Any) -> Any:
+            return keras.tree.pack_sequence_as(tree, [next(left) for _ in keras.tree.flatten(tree)])
+
+        inputs = refill(self.inputs)
+        return replace(
+            self, inputs=inputs, call={**self.call, **{name: refill(self.call[name]) for name in self.tensors}}
+        )
+
+    @property
+    def batch(self) -> int:
+        """The number of samples."""
+        return int(self.arrays()[0].shape[0])
+
+
+def describe(arguments: Arguments) -> str:
+    """Say in words what a layer is called with: names, shapes and dtypes."""
+    words = []
+    for name, array in arguments.named_arrays():
+        dtype = "" if str(array.dtype) == "float32" else f" {array.dtype}"
+        words.append(f"{'' if name == 'inputs' else name + ' '}{tuple(array.shape)}{dtype}")
+    return ", ".join(words)
+
+
+def _flatten_with_path(tree: Any) -> Iterator[tuple[tuple[Any, ...], Array]]:
+    import keras
+
+    yield from keras.tree.flatten_with_path(tree)

@@ -1,0 +1,1 @@
+"""A watched run, read back from its folder and shown."""
