@@ -8,10 +8,10 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_extensions"))
 
 from layerwright.backends import installed  # noqa: E402
-from layerwright.runner.environment import proving_environment  # noqa: E402
+from layerwright.runner.environment import checking_environment  # noqa: E402
 
 if "KERAS_BACKEND" not in os.environ and installed():
-    os.environ.update(proving_environment(installed()[0]))  # before anything imports Keras: quiet, one backend, the CPU
+    os.environ.update(checking_environment(installed()[0]))  # before anything imports Keras: quiet, one backend, the CPU
 
 from layerwright import __version__  # noqa: E402
 
@@ -20,7 +20,15 @@ author = "The Layerwright authors"
 copyright = "the Layerwright authors, Apache-2.0"  # noqa: A001 - Sphinx's name
 release = version = __version__
 
-extensions = ["myst_parser", "sphinx_copybutton", "layerwright_pages"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+    "sphinxcontrib.typer",
+    "layerwright_pages",
+]
 exclude_patterns = ["_extensions", "_static"]
 myst_enable_extensions = ["attrs_block", "attrs_inline", "colon_fence", "deflist"]
 myst_heading_anchors = 4
@@ -34,7 +42,13 @@ suppress_warnings = [
 python_maximum_signature_line_length = 88
 highlight_language = "text"
 toc_object_entries = False
-add_module_names = False
+autodoc_inherit_docstrings = False  # Keras's are Markdown of another kind
+autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
+autosummary_generate = False  # its tables lead to pages that layerwright_pages makes
+napoleon_custom_sections = [("Call arguments", "params_style"), ("Output", "returns_style")]
+napoleon_numpy_docstring = False
+python_use_unqualified_type_names = True
 copybutton_prompt_text = r"\$ |>>> |\.\.\. "
 copybutton_prompt_is_regexp = True
 

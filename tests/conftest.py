@@ -4,9 +4,9 @@ import os
 
 import pytest
 
-from layerwright.runner.environment import proving_environment
+from layerwright.runner.environment import checking_environment
 
-os.environ.update(proving_environment(os.environ.get("KERAS_BACKEND", "torch")))  # before anything imports Keras
+os.environ.update(checking_environment(os.environ.get("KERAS_BACKEND", "torch")))  # before anything imports Keras
 
 FOREIGN_WARNINGS = (
     "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning",  # Keras on torch, NumPy 2

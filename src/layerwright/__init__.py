@@ -1,5 +1,6 @@
-"""Write, prove and watch custom Keras layers, on TensorFlow, JAX and PyTorch."""
+"""Write, check and watch custom Keras layers, on TensorFlow, JAX and PyTorch."""
 
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from layerwright.core.case import Case as Case
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from layerwright.watch.rules import UpdateRatio as UpdateRatio
     from layerwright.watch.rules import VanishingGradient as VanishingGradient
 
-__version__ = "0.1.0"
+__version__ = version("layerwright")
 
 _LAZY = {
     "check": "layerwright.runner.in_process",

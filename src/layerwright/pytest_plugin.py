@@ -2,45 +2,52 @@
 
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import pytest
 
-from layerwright.cases.pairwise import expanded
-from layerwright.checks.discovery import check_by_code, select_checks
+from layerwright.checks.discovery import select_checks
 from layerwright.core.case import Case
 from layerwright.core.check import Check
 from layerwright.core.errors import CheckFailed
 from layerwright.core.finding import BAD_OUTCOMES, Finding, Outcome
+from layerwright.runner.case_checker import CaseChecker
+from layerwright.runner.plan import declared_cases, planned
 
 SKIPS = frozenset({Outcome.SKIPPED, Outcome.BLOCKED, Outcome.INCONCLUSIVE})
 
 
 class CheckWarning(UserWarning):
-    """An advisory check has something to say of a layer."""
+    """An advisory check warns of a layer."""
 
 
 @dataclass
 class CaseUnderTest:
-    """One parametrised case, with what its checks have found so far: by the code of the check whose test says it.
+    """One parametrised case, with what its checks have found so far: by the code of the check whose test reports it.
 
-    What a case leaves open is worked out when its first check runs, not while tests are collected.
+    What a case leaves open is inferred when its first check runs, not while tests are collected.
     """
 
     declared: Case
     chosen: frozenset[str]
-    outcomes: dict[str, Outcome] = field(default_factory=dict)
     found: dict[str, list[Finding]] = field(default_factory=dict)
-    known: Case | None = None
 
-    def resolve(self) -> Case:
-        """Return the case with its inputs known."""
-        if self.known is None:
-            from layerwright.cases.candidates import infer
+    @cached_property
+    def checker(self) -> CaseChecker:
+        """What runs the checks, each once, whichever tests ask for them."""
+        (case,) = planned(self.declared)
+        return CaseChecker(case)
 
-            self.known = infer(self.declared)
-        return self.known
+    def run(self, check: Check) -> list[Finding]:
+        """Run a check, with those that it requires, and return the findings that its test reports."""
+        for finding in self.checker.run([check]):
+            has_own_test = finding.code in self.chosen
+            self.found.setdefault(finding.code if has_own_test else check.code, []).append(finding)
+        if self.chosen <= self.checker.outcomes.keys():
+            self.checker.release()
+        return self.found.get(check.code, [])
 
 
 @dataclass(frozen=True)
@@ -53,15 +60,10 @@ class CheckUnderTest:
         """Run the check; skip, xfail or fail the test as its findings say.
 
         Raises:
-            CheckFailed: If the property is refuted, or holds where a failure was expected.
+            CheckFailed: If the layer lacks the property, or has it where a failure was expected.
         """
         __tracebackhide__ = True
-        from layerwright.runner.in_process import run_checks
-
-        for finding in run_checks(case.resolve(), [self.check], outcomes=case.outcomes):
-            has_own_test = finding.code in case.chosen
-            case.found.setdefault(finding.code if has_own_test else self.check.code, []).append(finding)
-        for finding in sorted(case.found.get(self.check.code, []), key=lambda each: each.outcome not in BAD_OUTCOMES):
+        for finding in sorted(case.run(self.check), key=lambda each: each.outcome not in BAD_OUTCOMES):
             _report(finding)
 
 
@@ -71,15 +73,18 @@ def parametrize_with_checks(
     select: Iterable[str] = (),
     ignore: Iterable[str] = (),
     expect: dict[str, str] | None = None,
+    sweep: bool = False,
 ) -> pytest.MarkDecorator:
     """Parametrise a test with every case and every check.
 
     Args:
-        cases: Cases, or layer classes: of those, the declared cases, or one that is worked out.
+        cases: Cases, or layer classes: of those, the declared cases, or one that is inferred.
         select: Codes, families (`"LW3"`) or slugs of the checks to run; all by default.
         ignore: Codes, families or slugs of checks to leave out.
         expect: Codes of checks known to fail on each case, each with its reason: the test is reported as xfailed,
-            and fails once the check holds.
+            and fails once the check passes.
+        sweep: Also check each case with other modes, flags and axes, as the layer's constructor documents them. Layers
+            are then constructed and called while tests are collected.
 
     Returns:
         A decorator for a test function with the arguments `case` and `check`, whose body is `check(case)`.
@@ -94,28 +99,23 @@ def parametrize_with_checks(
         ... def test_dense(case, check):
         ...     check(case)
     """
-    expected = {check_by_code(code).code: reason for code, reason in (expect or {}).items()}
     chosen = select_checks(select, ignore)
+    codes = frozenset(check.code for check in chosen)
     parameters = []
-    for each in (one for given in cases for one in _declared(given)):
-        codes = frozenset(check.code for check in chosen)
-        case = CaseUnderTest(replace(each, expect={**each.expect, **expected}), codes)
-        for check in chosen:
-            name = f"{each}-{check.code}-{check.slug}"
-            parameters.append(pytest.param(case, CheckUnderTest(check), id=name, marks=pytest.mark.layerwright))
+    for declared in declared_cases(list(cases), expect=expect):
+        for case in planned(declared, sweep=True) if sweep else [declared]:
+            under_test = CaseUnderTest(case, codes)
+            for check in chosen:
+                name = f"{case}-{check.code}-{check.slug}"
+                parameters.append(
+                    pytest.param(under_test, CheckUnderTest(check), id=name, marks=pytest.mark.layerwright)
+                )
     return pytest.mark.parametrize(("case", "check"), parameters)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker."""
     config.addinivalue_line("markers", "layerwright: a check of a Keras layer by layerwright")
-
-
-def _declared(given: Case | type) -> tuple[Case, ...]:
-    from layerwright.core.case import cases_for
-
-    declared = (given,) if isinstance(given, Case) else cases_for([given])[given]
-    return tuple(each for case in declared for each in expanded(case))
 
 
 def _report(finding: Finding) -> Any:
@@ -126,7 +126,7 @@ def _report(finding: Finding) -> Any:
     if finding.outcome is Outcome.XFAILED:
         pytest.xfail(finding.message)
     if finding.outcome in SKIPS:
-        # A check that does not apply to the layer, or could not probe it, is no pass: pytest says why.
+        # A check that does not apply to the layer, or is inconclusive, has not passed: pytest shows the reason.
         pytest.skip(f"{finding.outcome}: {finding.message}")
     if finding.outcome is Outcome.WARNED:
         warnings.warn(CheckWarning(words), stacklevel=2)

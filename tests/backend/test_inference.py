@@ -151,7 +151,7 @@ def test_case_is_worked_out(layer, inputs, call):
     trial = Trial(case)
     assert trial.call(trial.construct(), trial.usual) is not None
     assert any("settled on" in note for note in case.notes)
-    assert case.worked_out
+    assert case.inferred
 
 
 def test_optional_mask_is_given_even_to_a_layer_that_cannot_take_it():

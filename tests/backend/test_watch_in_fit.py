@@ -15,7 +15,7 @@ import pytest
 from keras import ops
 
 from layer_tools import OLD_KERAS
-from layerwright import DeadUnits, NonFinite, Probe, Watch
+from layerwright import DeadUnits, NonFinite, Probe, Unchanged, Watch
 from layerwright.core.errors import UsageError
 from layerwright.runner.environment import PROVING, QUICK_COMPILATION
 from layerwright.watch.records import Kind
@@ -445,7 +445,7 @@ def test_steps_are_counted_over_epochs_and_fits():
     assert [record.step for record in watch.history.tensors] == [0, 4, 8]
 
 
-def test_a_look_compiles_one_function_more_and_plain_steps_none():
+def test_watching_compiles_one_more_function_and_other_steps_compile_none():
     class Counting(keras.layers.Layer):
         calls = 0
 
@@ -504,7 +504,7 @@ def test_a_model_that_its_first_batch_builds_takes_a_probe():
     assert len(watch.history.probes) >= 2
 
 
-def test_the_probe_is_looked_at_with_the_weights_before_the_step():
+def test_the_probe_is_evaluated_with_the_weights_before_the_step():
     keras.utils.set_random_seed(7)
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4, name="only")])
     model.compile(keras.optimizers.SGD(0.1), "mse")
@@ -545,7 +545,9 @@ def test_rules_alert_and_stop():
     )
     model.compile(keras.optimizers.SGD(0.01), "mse")
     watch = Watch("dead", every=1, rules=[DeadUnits(0.5, stop=True), NonFinite()])
-    with pytest.warns(RuntimeWarning, match="DeadUnits: at step 0 the activation of 'dead' has 100% of its units at 0"):
+    with pytest.warns(
+        RuntimeWarning, match="DeadUnits: at step 0 the activation of 'dead' has 100% dead units .*, above 50%"
+    ):
         model.fit(np.ones((32, 6)), np.ones((32, 1)), batch_size=4, verbose=0, callbacks=[watch])
     (first, *_) = watch.history.alerts
     assert (first.rule, first.tensor, first.statistic, first.value, first.threshold) == (
@@ -562,12 +564,12 @@ def test_what_is_not_finite_is_found():
     model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(4, name="dense"), keras.layers.Dense(1)])
     model.compile(keras.optimizers.SGD(1e30), "mse")
     watch = Watch(every=1, rules=[NonFinite()])
-    with pytest.warns(RuntimeWarning, match="NonFinite: at step . the activation of"):
+    with pytest.warns(RuntimeWarning, match="NonFinite: at step . the activation of .* contains NaN or infinity in"):
         model.fit(np.ones((64, 6)), np.ones((64, 1)), batch_size=4, verbose=0, callbacks=[watch])
     assert watch.history.alerts
 
 
-def test_a_keras_that_has_closed_the_seam_is_named_before_training(monkeypatch):
+def test_a_keras_without_a_required_method_is_named_before_training(monkeypatch):
     model = flat()
     model.compile("sgd", "sparse_categorical_crossentropy")
     before = model.get_weights()
@@ -581,9 +583,12 @@ def test_a_keras_that_has_closed_the_seam_is_named_before_training(monkeypatch):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Watch("hiden"), "Watch: layers='hiden' fits no layer of the model; there is hidden"),
-        (lambda: Watch(probe=Probe(np.ones((3, 5)))), r"Watch: the model cannot take the probe set, of shape \(3, 5\)"),
-        (lambda: Watch(sinks=["/proc/no/such"]), "Watch: cannot write into /proc/no/such"),
+        (lambda: Watch("hiden"), r"Watch: layers='hiden' matches no layer; did you mean 'hidden'\?"),
+        (
+            lambda: Watch(probe=Probe(np.ones((3, 5)))),
+            r"Watch: the model cannot be called on the probe set of shape \(3, 5\); pass",
+        ),
+        (lambda: Watch(sinks=["/proc/no/such"]), r"Watch: cannot write into /proc/no/such .*; choose another folder\."),
     ],
 )
 def test_what_cannot_be_watched_is_said_before_training(make, message):
@@ -599,15 +604,25 @@ def test_what_cannot_be_watched_is_said_before_training(make, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"every": 0}, r"Watch: every must be a positive whole number \(got 0\)"),
-        ({"statistics": ("mean",)}, "Watch: statistics must be names out of moments, extrema"),
-        ({"gradients": "activation"}, r"Watch: gradients must be names out of \('activation', 'weight'\)"),
-        ({"probe": np.ones((2, 2))}, r"Watch: probe must be a Probe, such as Probe\(x\[:32\]\) \(got ndarray\)"),
+        ({"every": 0}, r"Watch: every must be a positive integer \(got 0\)"),
+        ({"statistics": ("mean",)}, "Watch: statistics must be a sequence of names from 'moments', 'extrema'"),
+        (
+            {"gradients": "activation"},
+            r"Watch: gradients must be a sequence of 'activation' and 'weight' \(got 'activation'\); pass gradients=",
+        ),
+        (
+            {"probe": np.ones((2, 2))},
+            r"Watch: probe must be a Probe \(got ndarray\); pass Probe\(x\[:32\]\), for example",
+        ),
         (
             {"statistics": ("moments",), "rules": [DeadUnits()]},
-            "Watch: DeadUnits needs dead_fraction; pass statistics=",
+            r"Watch: the rule DeadUnits needs dead_fraction, which is not recorded; pass statistics=\('moments', 'zero_",
         ),
-        ({"sinks": [3]}, "Watch: sinks must be folders, or objects with open, write and close"),
+        (
+            {"rules": [Unchanged()]},
+            r"Watch: the rule Unchanged needs 'weight' in gradients \(got \(\)\); pass gradients=\('weight',\)",
+        ),
+        ({"sinks": [3]}, "Watch: sinks must be folders or objects with the methods open, write and close"),
     ],
 )
 def test_arguments_that_make_no_sense(options, message):
@@ -632,7 +647,7 @@ def test_a_sink_that_fails_ends_and_training_goes_on():
 
     full = Full()
     watch = Watch("hidden", every=1, sinks=[full])
-    with pytest.warns(RuntimeWarning, match="Watch: Full failed and gets no more records; training goes on"):
+    with pytest.warns(RuntimeWarning, match="Watch: the sink Full failed and gets no more records; training continues"):
         trained(flat, watch)
     assert full.written == 1
     assert len(watch.history.tensors) == 6
@@ -662,6 +677,6 @@ def test_a_training_step_of_ones_own_is_watched():
 @pytest.mark.skipif(BACKEND != "jax", reason="elsewhere nothing passes through the training step")
 def test_activation_gradients_are_refused_where_they_would_be_met():
     with pytest.raises(
-        ValueError, match=r"Watch: on JAX gradients=.* needs Keras's own train_step, and Own has another"
+        ValueError, match=r"Watch: on JAX gradients=.* needs Keras's own train_step, but Own overrides it"
     ):
         trained(Own, Watch(gradients=("activation",)))

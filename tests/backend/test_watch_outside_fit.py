@@ -105,8 +105,8 @@ def test_batch_change(rate):
     assert (found.largest > 0) == (rate > 0)
 
 
-def test_batch_change_wants_a_whole_number():
-    with pytest.raises(ValueError, match=r"BatchChangeCallback: every must be a positive whole number \(got 0\)"):
+def test_batch_change_needs_a_positive_integer():
+    with pytest.raises(ValueError, match=r"BatchChangeCallback: every must be a positive integer \(got 0\)"):
         BatchChangeCallback(np.ones((2, 3)), every=0)
 
 

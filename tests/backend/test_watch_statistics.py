@@ -4,15 +4,17 @@ import math
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 from keras import ops
 
 from layerwright import Watch, backends
+from layerwright.watch import statistic_names
 from layerwright.watch.records import Kind
-from layerwright.watch.statistics import NAMES, histogram, row, values
+from layerwright.watch.statistics import named_values, row_histogram, statistics_row
 
 BACKEND = keras.backend.backend()
-EVERYTHING = tuple(NAMES)
+EVERYTHING = statistic_names.OPTIONS
 RNG = np.random.default_rng(0)
 
 ARRAYS = {
@@ -60,12 +62,12 @@ def way(name):
 @pytest.mark.parametrize("name", ARRAYS)
 def test_a_row_is_what_numpy_computes(name, how):
     x = ARRAYS[name] if ARRAYS[name].dtype.kind in "ib" else ARRAYS[name].astype("float32")
-    computed = ops.convert_to_numpy(way(how)(lambda x: row(x, bins=8))(ops.convert_to_tensor(x)))
+    computed = ops.convert_to_numpy(way(how)(lambda x: statistics_row(x, bins=8))(ops.convert_to_tensor(x)))
     numbers, counts = expected(x, 8)
-    found = values(computed, EVERYTHING)
+    found = named_values(computed, EVERYTHING)
     for statistic, value in found.items():
         np.testing.assert_allclose(value, numbers[statistic], 2e-6, 1e-37, err_msg=statistic)
-    bins = histogram(computed)
+    bins = row_histogram(computed)
     if counts is None:
         assert bins is None
     else:
@@ -77,7 +79,7 @@ def test_a_row_is_what_numpy_computes(name, how):
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_half_precision_is_widened_first(dtype):
     x = ops.cast(ops.convert_to_tensor(RNG.standard_normal((64, 64)).astype("float32") * 100), dtype)
-    found = values(ops.convert_to_numpy(row(x)), EVERYTHING)
+    found = named_values(ops.convert_to_numpy(statistics_row(x)), EVERYTHING)
     numbers, _ = expected(ops.convert_to_numpy(ops.cast(x, "float32")))
     np.testing.assert_allclose(found["norm"], numbers["norm"], 2e-6)  # past 65504, where float16 ends
 
@@ -156,6 +158,21 @@ def test_every_statistic_in_fit_is_what_numpy_computes(mode):
             ratio = 0.1 * np.linalg.norm(gradient) / size if size else math.inf
             np.testing.assert_allclose(found[Kind.WEIGHT, each.path].values["update_ratio"], ratio, 1e-3)
         weights = [weight - 0.1 * gradient for weight, gradient in zip(weights, gradients, strict=True)]
+
+
+def test_a_statistic_added_to_the_list_alone_is_recorded_and_reaches_parquet(tmp_path, monkeypatch):
+    added = statistic_names.Statistic("range", "extrema", derive=lambda row: row["max"] - row["min"])
+    monkeypatch.setattr(statistic_names, "STATISTICS", (*statistic_names.STATISTICS, added))
+    records = Data().fit(Watch("hidden", every=2, statistics=("extrema",), sinks=[tmp_path]))
+    ranges = [record.values["max"] - record.values["min"] for record in records]
+    assert min(ranges) > 0
+    assert [record.values["range"] for record in records] == ranges
+    assert pd.read_parquet(tmp_path / "tensors")["range"].tolist() == ranges
+
+
+def test_watch_records_listed_statistics_only():
+    records = Data().fit(Watch(every=1, statistics=EVERYTHING, gradients=("activation", "weight")))
+    assert {name for record in records for name in record.values} == set(statistic_names.statistic_names())
 
 
 def test_the_cap_takes_the_first_rows_and_says_so():

@@ -13,7 +13,7 @@ def layerwright(tmp_path):
     """Run `layerwright ARGUMENTS…` in an empty folder and return what came of it."""
 
     def run(*arguments, timeout=280):
-        command = [sys.executable, "-c", "from layerwright.cli import main; main()", *map(str, arguments)]
+        command = [sys.executable, "-c", "from layerwright.cli.main import main; main()", *map(str, arguments)]
         environment = {**os.environ, "COLUMNS": "200"}
         return subprocess.run(
             command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=timeout, check=False
@@ -44,7 +44,7 @@ def start(tmp_path):
     processes = []
 
     def run(*arguments):
-        command = [sys.executable, "-c", "from layerwright.cli import main; main()", *map(str, arguments)]
+        command = [sys.executable, "-c", "from layerwright.cli.main import main; main()", *map(str, arguments)]
         process = subprocess.Popen(
             command,
             cwd=tmp_path,

@@ -10,7 +10,6 @@ import pytest
 from layerwright.core.defect import Defect
 from layerwright.core.errors import UsageError
 from layerwright.core.finding import Finding, Outcome
-from layerwright.report.report import Run
 
 MODULE = """
 import time
@@ -170,9 +169,9 @@ def test_a_defect_says_what_it_explains():
     ]
     assert defect.scripts == ("1\n",)
     failure = Finding(Outcome.FAILED, code="LW301")
-    assert defect.covers(Run("keras.layers:Dense", "Dense()", "jax", 0.0, (failure,)), failure)
-    assert not defect.covers(Run("keras.layers:Dense", "Dense()", "tensorflow", 0.0, (failure,)), failure)
-    assert not defect.covers(Run("keras.layers:LSTM", "LSTM()", "jax", 0.0, (failure,)), failure)
+    assert defect.covers("Dense", "jax", failure)
+    assert not defect.covers("Dense", "tensorflow", failure)
+    assert not defect.covers("LSTM", "jax", failure)
 
 
 @pytest.mark.parametrize("text", ["", "# Wrong\n\nText", "# Wrong\n\n- LW201 Dense\n\nno script", "- LW201 Dense"])

@@ -2,6 +2,10 @@
 
 import json
 import math
+import re
+import subprocess
+import sys
+from importlib.resources import files
 from urllib.parse import quote
 
 import numpy as np
@@ -12,7 +16,7 @@ from typer.testing import CliRunner
 from layerwright.checks.discovery import check_by_code
 from layerwright.cli.main import _write_audit, app
 from layerwright.core.defect import Defect
-from layerwright.core.finding import Finding, Outcome, failed, inconclusive, passed, skipped, with_identity
+from layerwright.core.finding import Finding, Outcome, failed, inconclusive, note, passed, skipped, with_identity
 from layerwright.report.formats.html import page_data, render
 from layerwright.report.report import Report, Run
 
@@ -31,11 +35,11 @@ ERRORS = [{"name": "float16, ordinary inputs", "error": math.inf, "allowed": 0.1
 PRECISION = ("LW505", failed("is infinite", "accumulate in float32", errors=ERRORS))
 PARITY = ("LW1001", passed("agrees", differences=[{"name": "output 0", "difference": 1e-7, "allowed": 1e-4}]))
 HOLDS = ("LW302", passed(influence_map=[[1.0, 0.0], [0.0, 1.0]]))
-OTHERS = [("LW304", skipped("no order")), ("LW901", inconclusive("not now")), ("LW706", passed("loads", "register it"))]
+OTHERS = [("LW304", skipped("no order")), ("LW901", inconclusive("not now")), ("LW706", note("loads", "register it"))]
 TABLES = ("LW103", passed(late=["a", "b"], ranks={"kernel": 3}, config={"deep": {"er": [1]}}, draws=2))
 
 
-def run(backend, *findings, layer="Mixer", case="", notes=("settled on (None, 5)",)):
+def run(backend, *findings, layer="Mixer", case="", notes=("inferred input shape (None, 5)",)):
     stamped = tuple(with_identity(each, code, check_by_code(code).slug, 0.1) for code, each in findings)
     return Run(f"layers.py:{layer}", case or f"{layer}() on (None, 5)", backend, 0.5, stamped, notes)
 
@@ -101,8 +105,8 @@ def test_nothing_in_a_report_can_end_the_script_it_lies_in():
 
 
 def test_the_page_needs_no_network_and_a_title_is_no_place_to_put_something():
-    page = render(report(), title="@DATA@ @look.css@")
-    assert "<h1>@DATA@ @look.css@</h1>" in page
+    page = render(report(), title="{{ data }} {% include 'page.css' %}")
+    assert "<h1>{{ data }} {% include &#39;page.css&#39; %}</h1>" in page
     assert "http" not in page.replace("http://www.w3.org/2000/svg", "").partition('type="application/json"')[0]
 
 
@@ -127,6 +131,20 @@ def test_an_audit_writes_the_page_beside_its_report(tmp_path):
 
     assert _write_audit(Audit("keras", report(), ()), tmp_path) == tmp_path / "report.md"
     assert "Layerwright audit of keras" in tmp_path.joinpath("report.html").read_text("utf-8")
+
+
+def test_the_page_knows_every_outcome():
+    script = files("layerwright.report").joinpath("templates", "filters.js").read_text("utf-8")
+    kinds, worst_first = (re.search(rf"const {name} = [{{[](.*?)[}}\]];", script)[1] for name in ("KINDS", "WORST"))
+    outcomes = {outcome.value for outcome in Outcome}
+    assert set(re.findall(r"(\w+):", kinds)) == outcomes
+    assert set(re.findall(r'"(\w+)"', worst_first)) == outcomes
+
+
+def test_templates_are_loaded_only_when_html_is_made():
+    code = "import sys, layerwright, layerwright.trial.influence, layerwright.report.formats.html; "
+    code += "assert 'jinja2' not in sys.modules; layerwright.Report(())._repr_html_(); assert 'jinja2' in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.fixture
@@ -159,7 +177,7 @@ def is_clean(browser):
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_the_page_in_a_browser(page, dark, tmp_path):
     with opened(page, dark=dark) as browser:
-        for said in ("2 of 3 cases have something wrong", "✗ 1 wrong", "✓ 1 hold", "not checked", "3 of 3 cases"):
+        for said in ("2 of 3 cases failed", "✗ 1 failed", "✓ 1 passed", "not checked", "3 of 3 cases"):
             assert said in text_of(browser)
         assert cases_of(browser) == ["Mixer", "Conv", "Sound"]
         assert browser.find_elements("css selector", "article, svg") == []  # nothing is drawn before it is wanted
@@ -171,13 +189,13 @@ def test_the_page_in_a_browser(page, dark, tmp_path):
             "moved by 0.4",
             "A layer that mixes samples trains",
             "keep axis 0 out",
-            "Here 1 cell off the diagonal moved, output sample 0 the most with input sample 1",
+            "Here 1 cell off the diagonal moved; the largest is output sample 0 with input sample 1",
             "(logarithmic)",
             "not tried",
             "∞: became NaN",
             "slope 2, gradient -0.5",
             "✗ NaN or infinite, allowed 0.1",
-            "✓ note",
+            "i note",
         ):
             assert said in text
         cell = browser.find_element("css selector", "svg.map .moved[style*='--share: 0']")
@@ -248,7 +266,7 @@ def test_what_no_known_defect_explains_is_linked(tmp_path):
     path.write_text(render(report(), defects=[defect]), "utf-8")
     with opened(path.as_uri()) as browser:
         assert "no known defect explains 4 findings: LW301 Mixer on torch, LW306 Conv on jax" in text_of(browser)
-        assert "✗ 1 wrong, known" in text_of(browser)
+        assert "✗ 1 failed (known)" in text_of(browser)
         browser.find_element("link text", "LW306 Conv on jax").click()
         browser.implicitly_wait(5)
         assert browser.find_element("id", "LW306-jax-conv-on-none-5").is_displayed()
@@ -260,6 +278,7 @@ def test_keys_suffice_and_evidence_of_every_kind_is_shown(page):
     from selenium.webdriver.common.keys import Keys
 
     with opened(page) as browser:
+        browser.implicitly_wait(5)  # what is opened is drawn a moment later
         summary = browser.find_element("css selector", "details.case > summary")
         summary.send_keys(Keys.ENTER)
         rest = browser.find_elements("css selector", "details.rest > summary")
@@ -269,7 +288,6 @@ def test_keys_suffice_and_evidence_of_every_kind_is_shown(page):
             "- 1 check skipped",
         ]
         rest[1].send_keys(Keys.ENTER)
-        browser.implicitly_wait(5)  # what is opened is drawn a moment later
         browser.find_element("css selector", "details.brief > summary").send_keys(Keys.ENTER)
         assert browser.find_element("css selector", "details.brief table").is_displayed()
         text = text_of(browser)

@@ -5,12 +5,14 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from layerwright.core.finding import Finding, Outcome, failed, passed, with_identity
-from layerwright.report import notebook, svg
+from layerwright.core.finding import Outcome, failed, note, passed, with_identity
+from layerwright.report import svg
+from layerwright.report.grouping import MARKS
 from layerwright.report.report import Report, Run
 from layerwright.trial.influence import InfluenceMap
 from layerwright.watch.history import History
 from layerwright.watch.records import Alert, Kind, TensorRecord
+from layerwright.watch.show.notebook import history_html
 
 EVIL = '</script><script>alert(1)</script><img src=x onerror="alert(1)">'
 LEAK = failed(f"moved {EVIL}", EVIL, influence_map=[[1.0, 1e-6], ["nan", "inf"]])
@@ -52,8 +54,8 @@ def test_a_report_says_how_it_stands():
     text = report_of(("LW301", "batch-independence", LEAK))._repr_html_()
     assert {"table", "details", "svg"} <= is_harmless(text)
     for said in (
-        "✗ 1 of 1 case with",
-        "✗ 1 wrong, 0 hold",
+        "✗ 1 of 1 case failed",
+        "✗ 1 failed, 0 passed",
         "LW301 batch-independence",
         "<b>fix:</b>",
         "logarithmic",
@@ -61,9 +63,9 @@ def test_a_report_says_how_it_stands():
     ):
         assert said in text
     sound = report_of(("LW301", "batch-independence", passed()))._repr_html_()
-    assert "✓ nothing is wrong" in sound
+    assert "✓ no failures" in sound
     assert "details" not in is_harmless(sound)
-    assert "nothing was checked" in Report(())._repr_html_()
+    assert "no checks ran" in Report(())._repr_html_()
 
 
 def test_a_large_report_stays_short():
@@ -78,7 +80,7 @@ def test_what_names_and_messages_hold_is_inert():
     is_harmless(InfluenceMap(EVIL, 0, np.eye(2))._repr_html_())
     history = History()
     history.write([TensorRecord(0, EVIL, Kind.WEIGHT, {EVIL: 1.0}), alert(EVIL)])
-    is_harmless(notebook.history(history))
+    is_harmless(history_html(history))
 
 
 def alert(message):
@@ -87,16 +89,16 @@ def alert(message):
 
 def test_a_watched_run_is_a_table_with_sparklines():
     history = History()
-    assert "nothing was recorded yet" in notebook.history(history)
+    assert "nothing was recorded yet" in history_html(history)
     for step in (0, 2, 4):
         history.write([TensorRecord(step, "dense", Kind.ACTIVATION, {"n": 8.0, "std": step / 2, "nonfinite": step})])
     history.write([alert("dense: not finite"), alert("dense: not finite")])
-    text = notebook.history(history)
+    text = history_html(history)
     assert {"table", "svg", "path"} <= is_harmless(text)
-    for said in ("3 looks from step 0 to 4", "dense", "std", "at 2 looks", "! NonFinite", "not finite", "! 2"):
+    for said in ("recorded at 3 steps, 0 to 4", "dense", "std", "at 2 steps", "! NonFinite", "not finite", "! 2"):
         assert said in text
     history.alerts.clear()
-    assert "✓ no alerts" in notebook.history(history)
+    assert "✓ no alerts" in history_html(history)
 
 
 @pytest.mark.parametrize(
@@ -121,10 +123,16 @@ def test_a_small_leak_shows_and_a_blank_does_not():
 
 def test_an_influence_map_says_what_it_holds():
     text = InfluenceMap("dense", 1, np.eye(3))._repr_html_()
-    assert "<b>dense</b>, axis 1: outputs moved with their own input alone" in text
+    assert "<b>dense</b>, axis 1: each output moved only with its own input" in text
     assert "input slice along axis 1 replaced" in text
 
 
-def test_outcomes_all_have_a_sign():
-    for outcome in Outcome:
-        assert "LW301" in notebook._finding(["jax"], Finding(outcome, "m", code="LW301", check="a"))
+def test_every_outcome_has_a_sign():
+    assert set(MARKS) == set(Outcome)
+
+
+def test_advice_has_no_picture():
+    advice = note("looks coupled", "read on", influence_map=[[1.0]])
+    text = report_of(("LW301", "batch-independence", advice))._repr_html_()
+    assert "looks coupled" in text
+    assert "svg" not in is_harmless(text)

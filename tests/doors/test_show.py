@@ -4,11 +4,11 @@ import json
 
 import pytest
 from browser import needs_browser, opened
-from test_sinks import look
+from test_sinks import records_at
 from typer.testing import CliRunner
 
 from layerwright.cli.main import app
-from layerwright.watch.records import Run
+from layerwright.watch.records import TrainingRun
 from layerwright.watch.show.html import render_run_html
 from layerwright.watch.show.run import read_run
 from layerwright.watch.show.terminal import sparkline
@@ -18,9 +18,9 @@ from layerwright.watch.sinks import sinks_for
 @pytest.fixture
 def folder(tmp_path):
     for sink in sinks_for(tmp_path / "run1"):
-        sink.open(Run("digits", "jax", settings={"every": 5}))
+        sink.open(TrainingRun("digits", "jax", settings={"every": 5}))
         for step in (0, 5, 10, 15):
-            sink.write(look(step))
+            sink.write(records_at(step))
         sink.close()
     return tmp_path / "run1"
 
@@ -33,7 +33,7 @@ def test_the_terminal_says_what_matters(folder):
     done = show(folder)
     assert done.exit_code == 0
     for said in (
-        "run1  digits on jax, 4 looks from step 0 to 15",
+        "run1  digits on jax, recorded at 4 steps, 0 to 15",
         "NonFinite",
         "not finite",
         "encoder/dense",
@@ -47,8 +47,8 @@ def test_the_terminal_says_what_matters(folder):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda path: path / "nothing", "is no folder; name the one that Watch was given as a sink"),
-        (lambda path: path, "holds no run; name a folder that Watch was given as a sink"),
+        (lambda path: path / "nothing", "is not a folder; name the folder that was passed to Watch"),
+        (lambda path: path, "contains no recorded run; name the folder that was passed to Watch"),
     ],
 )
 def test_a_folder_without_a_run_is_one_line(tmp_path, make, message):
@@ -90,7 +90,7 @@ def test_a_name_cannot_break_out_of_the_page(tmp_path):
     from layerwright.watch.records import Kind, TensorRecord
 
     for sink in sinks_for(tmp_path):
-        sink.open(Run("</script><script>alert(1)</script>", "jax"))
+        sink.open(TrainingRun("</script><script>alert(1)</script>", "jax"))
         sink.write([TensorRecord(0, "</script><b>", Kind.ACTIVATION, {"n": 1.0, "mean": 0.0})])
         sink.close()
     assert render_run_html(read_run(tmp_path)).count("</script>") == 2
@@ -103,7 +103,13 @@ def test_the_page_in_a_browser(folder, tmp_path, dark):
     assert show(folder, "--html", page).exit_code == 0
     with opened(page.as_uri(), dark=dark) as browser:
         text = browser.execute_script("return document.body.innerText")
-        for said in ("digits on jax, 4 looks", "it is not finite", "Activations", "Probe set: what still moves", "cat"):
+        for said in (
+            "digits on jax, recorded at 4 steps",
+            "it is not finite",
+            "Activations",
+            "which samples still change",
+            "cat",
+        ):
             assert said in text
         assert len(browser.find_elements("css selector", "canvas")) == 4  # two kinds, a histogram, the probe set
         std = next(each for each in browser.find_elements("css selector", "button") if each.text == "std")

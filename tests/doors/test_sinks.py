@@ -16,16 +16,27 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from layerwright.watch.records import Alert, Histogram, Kind, PredictionRecord, ProbeRecord, Run, Sink, TensorRecord
+from layerwright.watch import statistic_names
+from layerwright.watch.records import (
+    Alert,
+    Histogram,
+    Kind,
+    PredictionRecord,
+    ProbeRecord,
+    Sink,
+    TensorRecord,
+    TrainingRun,
+)
+from layerwright.watch.show.run import read_run
 from layerwright.watch.sinks import sinks_for
 from layerwright.watch.sinks.parquet import Parquet
-from layerwright.watch.sinks.tensorboard import TensorBoard, magnitudes
+from layerwright.watch.sinks.tensorboard import TensorBoard, logarithmic_shades
 
-RUN = Run("model", "torch", settings={"every": 1})
+RUN = TrainingRun("model", "torch", settings={"every": 1})
 
 
-def look(step):
-    """The records of one look."""
+def records_at(step):
+    """The records of one step."""
     values = {"n": 8.0, "nonfinite": 0.0, "mean": 0.5 * step, "std": 1.0, "min": -1.0, "max": 2.0}
     bins = Histogram(-1.0, 2.0, (1, 0, 4, 3))
     return [
@@ -51,7 +62,7 @@ def test_every_sink_keeps_the_contract(sink):
     assert isinstance(sink, Sink)
     for _ in range(2):  # a second fit goes on in the same folder
         sink.open(RUN)
-        sink.write(look(0))
+        sink.write(records_at(0))
         sink.write([])
         sink.close()
         sink.close()
@@ -59,7 +70,7 @@ def test_every_sink_keeps_the_contract(sink):
 
 def test_every_sink_refuses_a_folder_that_it_cannot_write_into(sink):
     for each in sinks_for("/proc/no/such"):
-        with pytest.raises(ValueError, match=r"Watch: cannot write into /proc/no/such .*; name another folder"):
+        with pytest.raises(ValueError, match=r"Watch: cannot write into /proc/no/such .*; choose another folder"):
             each.open(RUN)
 
 
@@ -67,7 +78,7 @@ def written(folder, *steps):
     for sink in sinks_for(folder):
         sink.open(RUN)
         for step in steps:
-            sink.write(look(step))
+            sink.write(records_at(step))
         sink.close()
 
 
@@ -115,7 +126,7 @@ def test_events_are_read_by_tensorboard_without_tensorflow(tmp_path):
     assert expected <= set(found["tags"])
     pictures = [Image.open(BytesIO(path.read_bytes())) for path in tmp_path.glob("*.png")]
     assert pictures
-    assert all(min(picture.size) >= 3 for picture in pictures)  # three looks, or three rows
+    assert all(min(picture.size) >= 3 for picture in pictures)  # three recorded steps, or three rows
 
 
 def test_tables_are_read_by_duckdb_and_pandas(tmp_path):
@@ -135,14 +146,28 @@ def test_tables_are_read_by_duckdb_and_pandas(tmp_path):
     assert pd.read_parquet(tmp_path / "alerts")["message"].unique().tolist() == ["it is not finite"]
 
 
+def test_every_listed_statistic_reaches_parquet_and_is_read_back(tmp_path, monkeypatch):
+    added = statistic_names.Statistic("median", "moments")
+    monkeypatch.setattr(statistic_names, "STATISTICS", (*statistic_names.STATISTICS, added))
+    values = {name: float(number) for number, name in enumerate(statistic_names.statistic_names())}
+    assert "median" in values
+    sink = Parquet(tmp_path)
+    sink.open(RUN)
+    sink.write([TensorRecord(0, "dense", Kind.ACTIVATION, values)])
+    sink.close()
+    (row,) = pd.read_parquet(tmp_path / "tensors").to_dict("records")
+    assert {name: row[name] for name in values} == values
+    assert read_run(tmp_path).series[0].values == {name: [value] for name, value in values.items()}
+
+
 def test_a_part_is_written_when_it_is_time(tmp_path):
     sink = Parquet(tmp_path, seconds=0.0)
     sink.open(RUN)
-    sink.write(look(0))
+    sink.write(records_at(0))
     assert len(pd.read_parquet(tmp_path / "tensors")) == 2
     patient = Parquet(tmp_path / "other", seconds=1e9)
     patient.open(RUN)
-    patient.write(look(0))
+    patient.write(records_at(0))
     assert not (tmp_path / "other" / "tensors").exists()
     patient.close()
     assert len(pd.read_parquet(tmp_path / "other" / "tensors")) == 2
@@ -151,14 +176,14 @@ def test_a_part_is_written_when_it_is_time(tmp_path):
 def test_a_killed_run_loses_at_most_the_part_in_hand(tmp_path):
     code = (
         f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
-        "from test_sinks import look, RUN\n"
+        "from test_sinks import records_at, RUN\n"
         "from layerwright.watch.sinks.parquet import Parquet\n"
         "from layerwright.watch.sinks.tensorboard import TensorBoard\n"
         f"sinks = [Parquet({str(tmp_path)!r}, seconds=0.0), TensorBoard({str(tmp_path)!r})]\n"
         "for sink in sinks: sink.open(RUN)\n"
         "step = 0\n"
         "while True:\n"
-        "    for sink in sinks: sink.write(look(step))\n"
+        "    for sink in sinks: sink.write(records_at(step))\n"
         "    print(step, flush=True)\n"
         "    step += 1\n"
     )
@@ -179,9 +204,9 @@ def test_a_killed_run_loses_at_most_the_part_in_hand(tmp_path):
 
 
 def test_pictures_show_orders_of_magnitude():
-    shades = magnitudes(np.array([[0.0, 1e-6, 1.0, np.nan, np.inf]]))
+    shades = logarithmic_shades(np.array([[0.0, 1e-6, 1.0, np.nan, np.inf]]))
     np.testing.assert_allclose(shades, [[0, 0.1, 1.0, 0, 0]])
-    assert (magnitudes(np.zeros((2, 2))) == 0).all()
+    assert (logarithmic_shades(np.zeros((2, 2))) == 0).all()
 
 
 def test_a_package_that_is_missing_is_named(monkeypatch):
@@ -189,7 +214,9 @@ def test_a_package_that_is_missing_is_named(monkeypatch):
 
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
-    with pytest.raises(UsageError, match=r"needs pyarrow.*: pip install 'layerwright\[watch\]'"):
+    with pytest.raises(
+        UsageError, match=r"Watch: writing records into a folder requires pyarrow.*: pip install 'layerwright\[watch\]'"
+    ):
         sinks_for("run")
 
 

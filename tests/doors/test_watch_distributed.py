@@ -111,5 +111,5 @@ print("TRAINED")
         text=True,
         timeout=240,
     )
-    assert "REFUSED Watch: on TensorFlow only a model with one replica is watched (this one has 2)" in done.stdout
+    assert "REFUSED Watch: on TensorFlow, Watch supports models with one replica only (this model has 2)" in done.stdout
     assert "TRAINED" in done.stdout, done.stderr[-3000:]

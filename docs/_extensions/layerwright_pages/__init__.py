@@ -10,16 +10,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-FOLDERS = {"checks": ("checks",), "layers": ("layers",), "reference": ("api", "command_line")}
+FOLDERS = {"checks": ("checks",), "layers": ("layers",), "reference": ("reference",)}
 """Folders of the site, and the modules here that make their pages."""
 
 
 def setup(app: Any) -> dict[str, bool]:
     """Have Sphinx call what is here."""
     from .accessible import amend
+    from .autodoc import hide_signature, to_restructuredtext
     from .links import link_codes
 
     app.connect("builder-inited", write_pages)
+    app.connect("autodoc-process-signature", hide_signature)
+    app.connect("autodoc-process-docstring", to_restructuredtext, priority=400)  # before napoleon, which has 500
     app.connect("doctree-read", link_codes)
     app.connect("html-page-context", amend, priority=900)  # after the theme
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,17 +1,18 @@
 """A page a check, and the catalogue by family."""
 
 import importlib
+import re
+import textwrap
 from collections.abc import Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
 from layerwright.checks.discovery import all_checks
-from layerwright.core.check import Check
+from layerwright.core.check import HEADINGS, Check
 from layerwright.runner.in_process import run_checks
 
-from .docstrings import markdown
-
 NAMES = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
+HEADING = re.compile(rf"^({'|'.join(HEADINGS)}):\n", re.MULTILINE)
 
 
 def pages() -> Iterator[tuple[str, str]]:
@@ -27,9 +28,9 @@ def _catalogue(checks: tuple[Check, ...]) -> str:
     prefixes = {_about(family)[0] for family, _ in families}
     parts = [
         "# The checks",
-        f"{len(checks)} checks in {len(prefixes)} families. `layerwright check` runs all that apply to a layer; "
-        "`--select` and `--ignore` take codes, families (`LW3`) and names, comma separated. A check marked *advisory* "
-        "warns and never fails. `layerwright explain LW301` prints in a terminal what stands on a check's page here.",
+        f"{len(checks)} checks in {len(prefixes)} families. `layerwright check` runs every check that applies to a "
+        "layer. `--select` and `--ignore` take codes, families (`LW3`) and names, separated by commas. A check marked "
+        "*advisory* warns and never fails. `layerwright explain LW301` prints the page of a check in a terminal.",
     ]
     for family, members in families:
         prefix, _, about = _about(family)
@@ -39,7 +40,7 @@ def _catalogue(checks: tuple[Check, ...]) -> str:
             for check in members
         )
         parts.append(f"## {family.capitalize()} ({prefix})\n\n{about}\n\n"
-                     f"{{.catalogue}}\n| code | name | what it proves |\n|---|---|---|\n{rows}")  # fmt: skip
+                     f"{{.catalogue}}\n| code | name | what it checks |\n|---|---|---|\n{rows}")  # fmt: skip
     listed = "\n".join(check.code for check in checks)
     return "\n\n".join([*parts, f"```{{toctree}}\n:hidden:\n\n{listed}\n```"]) + "\n"
 
@@ -51,29 +52,35 @@ def _about(family: str) -> tuple[str, str, str]:
 
 
 def _page(check: Check) -> str:
-    title, _, rest = check.document.partition("\n")
     parts = [
         f"# {check.code} {check.slug}",
-        title,
+        check.title,
         _facts(check),
-        markdown(rest.strip("\n"), lambda section: f"## {section}", "text"),
-        f"## A layer that breaks it\n\n```python\n{check.source('bad').strip()}\n```",
-        _verdict(check),
-        f"## A layer that keeps it\n\n```python\n{check.source('good').strip()}\n```",
+        *_sections(check),
+        f"## A layer that fails\n\n```python\n{check.source('bad').strip()}\n```",
+        _report(check),
+        f"## A layer that passes\n\n```python\n{check.source('good').strip()}\n```",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _sections(check: Check) -> Iterator[str]:
+    """Return the sections of a check's docstring as Markdown, which their texts are already."""
+    _, *parts = HEADING.split(check.document)
+    for heading, text in zip(parts[::2], parts[1::2], strict=True):
+        yield f"## {heading}\n\n{textwrap.dedent(text).strip()}"
 
 
 def _facts(check: Check) -> str:
     prefix, _, _ = _about(check.family)
     facts = {
         "Family": f"[{check.family} ({prefix})](/checks/index.md#{check.family}-{prefix.lower()})",
-        "A layer that breaks it": "is warned of (the check is advisory)" if check.advisory else "fails",
-        "Must hold first": ", ".join(check.requires),
-        "Exempt are": _traits(check.exempt),
+        "Severity": "warning (the check is advisory)" if check.advisory else "failure",
+        "Requires": ", ".join(check.requires),
+        "Exempt": _traits(check.exempt),
         "Applies only to": _traits(check.needs),
         "Compares": "backends, each in a process of its own" if check.across_backends else "",
-        "By itself": f"`layerwright check my_layers.py --select {check.code}`",
+        "Run it alone": f"`layerwright check my_layers.py --select {check.code}`",
     }
     items = "\n\n".join(f"{name}\n: {value}" for name, value in facts.items() if value)
     return f"{{.facts}}\n{items}"
@@ -89,8 +96,8 @@ def _traits(traits: Mapping[str, Any]) -> str:
     return f"layers that declare {' or '.join(declared)}" if declared else ""
 
 
-def _verdict(check: Check) -> str:
-    """Return what the check says of its bad layer, by running it."""
+def _report(check: Check) -> str:
+    """Return what the check reports for its bad layer, by running it."""
     import keras
 
     if check.across_backends:
@@ -98,4 +105,4 @@ def _verdict(check: Check) -> str:
     findings = [finding for finding in run_checks(check.bad(), [check]) if finding.code == check.code]
     said = "\n\n".join(f"{finding.message}\nfix: {finding.fix}" for finding in findings)
     backend = NAMES[keras.backend.backend()]
-    return f"What Layerwright says of it, on {backend}:\n\n```{{code-block}} text\n:class: wrapped\n\n{said}\n```"
+    return f"Layerwright reports, on {backend}:\n\n```{{code-block}} text\n:class: wrapped\n\n{said}\n```"

@@ -1,4 +1,4 @@
-"""Work a case out for a layer that declares none: construct it from conventional values, then find what it eats."""
+"""Infer a case: construct the layer from conventional values, then try inputs until it can be called."""
 
 import inspect
 import itertools
@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from layerwright.cases.conventions import values_for
+from layerwright.cases.signatures import call_parameters, constructor_parameters, is_required
 from layerwright.core.case import Case, InputSpec
 from layerwright.core.errors import LayerError
 from layerwright.trial.trial import Trial
@@ -30,35 +31,40 @@ IMAGE_WORDS = re.compile(r"images?|imgs?|pixels|feature_maps?|height|width")
 
 
 def infer(case: Case) -> Case:
-    """Fill in what `case` leaves open, constructor arguments and inputs, by trying; it may leave nothing open.
+    """Fill in the constructor arguments and inputs that `case` leaves open, by trying.
 
-    A layer that cannot be constructed or called on anything tried comes back with the likeliest inputs, so that
-    LW101 or LW102 reports the layer's own error; `notes` then says what was tried and which flag to give.
+    A layer that cannot be constructed or called on anything tried comes back `undetermined`, with the likeliest inputs,
+    so that the checks of construction and call report the layer's own error; `notes` then says what was tried.
     """
-    if case.inputs is not None and not _missing(case):
+    if is_complete(case):
         return case
-    settled, built = _settle_init(case)
-    if settled.inputs is not None:
-        return settled
+    constructed, built = _with_constructor_arguments(case)
+    if constructed.inputs is not None:
+        return constructed
     if not built:
-        return replace(settled, inputs=TIME)
+        return replace(constructed, inputs=TIME, undetermined=True)
     tried: list[Case] = []
-    for candidate in _candidates(settled):
+    for candidate in _candidates(constructed):
         if candidate is None:
             continue
         tried.append(candidate)
         if _works(candidate):
-            return _note(candidate, settled)
-    first, last = _input_words(tried[0]), _input_words(tried[-1])
-    note = f"none of {len(tried)} inputs tried works, from {first} to {last}; give --input"
-    return replace(tried[0], notes=(*tried[0].notes, note))
+            return _with_note(candidate, constructed)
+    first, last = _inputs_text(tried[0]), _inputs_text(tried[-1])
+    note = f"the layer accepted none of {len(tried)} input shapes tried, from {first} to {last}; give one with --input"
+    return replace(tried[0], notes=(*tried[0].notes, note), undetermined=True)
 
 
-def _settle_init(case: Case) -> tuple[Case, bool]:
-    """Return the case with constructor arguments under which it can be constructed and, if they exist, called."""
+def is_complete(case: Case) -> bool:
+    """Whether the case declares its inputs and every required constructor argument."""
+    return case.inputs is not None and not _missing(case)
+
+
+def _with_constructor_arguments(case: Case) -> tuple[Case, bool]:
+    """Return the case with arguments with which the layer can be constructed, and called where some allow it."""
     constructible: list[Case] = []
     for init in itertools.islice(_constructions(case), MOST_CONSTRUCTIONS):
-        candidate = replace(case, init=init, notes=_init_notes(case, init))
+        candidate = _constructed(case, init)
         error = _error(candidate)
         if error is None:
             constructible.append(candidate)
@@ -66,16 +72,16 @@ def _settle_init(case: Case) -> tuple[Case, bool]:
                 break
     if not constructible:
         init = next(_constructions(case))
-        return replace(case, init=init, notes=_init_notes(case, init)), False
+        return _constructed(case, init), False
     if len(constructible) > 1 and case.inputs is None:
-        eats = (one for one in constructible if any(_works(each) for each in _candidates(one) if each is not None))
-        return next(eats, constructible[0]), True
+        callable_ = (one for one in constructible if any(_works(each) for each in _candidates(one) if each is not None))
+        return next(callable_, constructible[0]), True
     return constructible[0], True
 
 
 def _constructions(case: Case) -> Iterator[dict[str, Any]]:
     """Yield constructor arguments to try: those given, and conventional values for those that are required."""
-    parameters = _parameters(case.layer)
+    parameters = constructor_parameters(case.layer)
     missing = _missing(case)
     for name in _named_as_missing(case, missing):
         missing[name] = parameters.get(name)
@@ -87,7 +93,9 @@ def _constructions(case: Case) -> Iterator[dict[str, Any]]:
 def _missing(case: Case) -> dict[str, inspect.Parameter | None]:
     """Return the required constructor arguments that the case does not give."""
     return {
-        name: each for name, each in _parameters(case.layer).items() if name not in case.init and _is_required(each)
+        name: each
+        for name, each in constructor_parameters(case.layer).items()
+        if name not in case.init and is_required(each)
     }
 
 
@@ -106,29 +114,19 @@ def _named_as_missing(case: Case, known: Mapping[str, Any]) -> tuple[str, ...]:
     return found
 
 
-def _parameters(layer: Any) -> dict[str, inspect.Parameter]:
-    try:
-        signature = inspect.signature(layer)
-    except (TypeError, ValueError):
-        return {}
-    kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    return {name: each for name, each in signature.parameters.items() if each.kind not in kinds}
-
-
-def _is_required(parameter: inspect.Parameter) -> bool:
-    return parameter.default is inspect.Parameter.empty
-
-
 def _has_guesses(case: Case, init: Mapping[str, Any]) -> bool:
-    parameters = _parameters(case.layer)
+    parameters = constructor_parameters(case.layer)
     return any(len(values_for(name, parameters.get(name))) > 1 for name in init if name not in case.init)
 
 
-def _init_notes(case: Case, init: Mapping[str, Any]) -> tuple[str, ...]:
-    chosen = [name for name in init if name not in case.init]
+def _constructed(case: Case, init: Mapping[str, Any]) -> Case:
+    """Return the case with these constructor arguments, saying which of them were inferred."""
+    chosen = tuple(name for name in init if name not in case.init)
     if not chosen:
-        return case.notes
-    return (*case.notes, f"chose {', '.join(chosen)} by convention; give --init {chosen[0]}=… to change it")
+        return case
+    plural = "s" * (len(chosen) > 1)
+    note = f"inferred constructor argument{plural} {', '.join(chosen)}; override with --init {chosen[0]}=…"
+    return replace(case, init=init, notes=(*case.notes, note), inferred=chosen)
 
 
 def _candidates(case: Case) -> Iterator[Case | None]:
@@ -150,8 +148,8 @@ def _candidates(case: Case) -> Iterator[Case | None]:
 
 
 def _single_tensors(case: Case) -> tuple[InputSpec, ...]:
-    """Return single tensors to try, ordered by what the names of arguments hint at."""
-    names = [*_parameters(case.layer), *_call_parameters(case)]
+    """Return single tensors to try, first those that the names of arguments suggest."""
+    names = [*constructor_parameters(case.layer), *call_parameters(case.layer)]
     usual = (TIME, FEATURES, *SQUARE_FEATURES[:2], IMAGE, VOLUME, *SQUARE_FEATURES[2:])
     if any(INTEGER_WORDS.fullmatch(name.lower()) for name in names):
         return (IDS, *usual, ID)
@@ -162,20 +160,10 @@ def _single_tensors(case: Case) -> tuple[InputSpec, ...]:
 
 def _call_arguments(case: Case) -> tuple[dict[str, inspect.Parameter], bool]:
     """Return the required call arguments after the first, and whether an optional `mask` is taken."""
-    parameters = dict(itertools.islice(_call_parameters(case).items(), 1, None))
-    required = {name: each for name, each in parameters.items() if _is_required(each) and name not in case.call}
+    parameters = dict(itertools.islice(call_parameters(case.layer).items(), 1, None))
+    required = {name: each for name, each in parameters.items() if is_required(each) and name not in case.call}
     takes_mask = "mask" in parameters and "mask" not in required and "mask" not in case.call
     return required, takes_mask
-
-
-def _call_parameters(case: Case) -> dict[str, inspect.Parameter]:
-    call = getattr(case.layer, "call", None)
-    if call is None:
-        return {}
-    parameters = dict(inspect.signature(call).parameters)
-    parameters.pop("self", None)
-    kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    return {name: each for name, each in parameters.items() if each.kind not in kinds}
 
 
 def _further_arguments(required: Mapping[str, Any], first: InputSpec) -> Iterator[dict[str, InputSpec]]:
@@ -209,7 +197,7 @@ def _with_keys(case: Case, spec: InputSpec) -> Case | None:
 
 
 def _missing_key(case: Case, keys: Mapping[str, InputSpec]) -> str | None:
-    """Return the key that `call` misses in a dict with these keys, if that is what it stumbles over."""
+    """Return the key that `call` looks up in vain in a dict with these keys, if that is why it fails."""
     import keras
 
     trial = Trial(case.with_inputs(keys)) if keys else Trial(case)
@@ -224,7 +212,7 @@ def _missing_key(case: Case, keys: Mapping[str, InputSpec]) -> str | None:
 
 
 def _works(case: Case) -> bool:
-    """Whether the layer can be called on the case; a mask that Keras would pass on is not held against it."""
+    """Whether the layer can be called on the case, with the mask that Keras would pass on or without it."""
     if _error(case, call=True) is None:
         return True
     if "mask" not in case.call or not _is_optional_mask(case):
@@ -233,7 +221,7 @@ def _works(case: Case) -> bool:
 
 
 def _is_optional_mask(case: Case) -> bool:
-    return not _is_required(_call_parameters(case)["mask"])
+    return not is_required(call_parameters(case.layer)["mask"])
 
 
 def _error(case: Case, *, call: bool = False) -> BaseException | None:
@@ -246,15 +234,15 @@ def _error(case: Case, *, call: bool = False) -> BaseException | None:
     except LayerError as error:
         return error
     except (SystemExit, MemoryError):
-        return None  # not a question of inputs: LW102 will say what happened
+        return None  # other inputs would not help: the check of the call will say what happened
     return None
 
 
-def _note(candidate: Case, settled: Case) -> Case:
-    words = f"settled on {_input_words(candidate)}; give --input to change it"
-    return replace(candidate, notes=(*settled.notes, words), worked_out=True)
+def _with_note(candidate: Case, constructed: Case) -> Case:
+    note = f"inferred input shape {_inputs_text(candidate)}; override with --input"
+    return replace(candidate, notes=(*constructed.notes, note), inferred=(*constructed.inferred, "inputs"))
 
 
-def _input_words(case: Case) -> str:
-    plain = replace(case, layer=_input_words, init={}, name="")
+def _inputs_text(case: Case) -> str:
+    plain = replace(case, layer=_inputs_text, init={}, name="")
     return str(plain).partition(" on ")[2]

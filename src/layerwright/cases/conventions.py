@@ -1,4 +1,4 @@
-"""Conventional values for conventional constructor arguments: a small number for `units`, a small layer for `layer`."""
+"""Values for constructor arguments by conventional names: a small integer for `units`, a small layer for `layer`."""
 
 import inspect
 import re

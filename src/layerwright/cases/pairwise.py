@@ -1,4 +1,4 @@
-"""Cases that differ in constructor arguments: every two values of different arguments meet in one of them."""
+"""Cases that differ in constructor arguments, such that every two values of different arguments occur together."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -69,11 +69,18 @@ def _pairs(row: Mapping[str, int]) -> set[Pair]:
 
 
 def expanded(case: Case) -> list[Case]:
-    """Return the case, then one for each combination of the values that its `variants` list."""
+    """Return the case, then one for each combination of the values that its `variants` list.
+
+    A combination of several values is `combined`: the author declared each value, not that they go together.
+    """
     base = replace(case, variants={})
     options = {name: (case.init.get(name, DEFAULT), *values) for name, values in case.variants.items()}
     rows = pairwise(options) if options else []
-    return [base, *(with_arguments(base, row) for row in rows)]
+    return [base, *(replace(with_arguments(base, row), combined=_changes(row, options) > 1) for row in rows)]
+
+
+def _changes(row: Mapping[str, Any], options: Mapping[str, Sequence[Any]]) -> int:
+    return sum(value is not options[name][0] for name, value in row.items())
 
 
 def with_arguments(case: Case, changed: Mapping[str, Any]) -> Case:

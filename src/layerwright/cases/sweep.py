@@ -1,4 +1,4 @@
-"""Variants of a case that its layer's constructor suggests: other modes, flags and axes, as the layer takes them."""
+"""Variants of a case with other modes, flags and axes, as the layer's constructor documents them."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -12,19 +12,19 @@ from layerwright.core.errors import LayerError
 from layerwright.trial.trial import Trial
 
 NUMERICS_ONLY = re.compile(r"(.*_)?(activation|initializer|regularizer|constraint|implementation)")
-"""Arguments whose values change numbers and nothing that a check looks at."""
+"""Arguments whose values change only numbers, which no check depends on."""
 
 OTHER_CLAIMS = re.compile(r"stateful|unroll|seed|(.*_)?dropout")
-"""Arguments that make another kind of layer, one that would claim other things about itself."""
+"""Arguments that change which traits the layer would declare."""
 
 FORMATS = ("channels_last", "channels_first")
 
 
 def suggested(case: Case) -> list[dict[str, Any]]:
-    """Return other constructor arguments for a case, every two values together at least once, at most twelve sets.
+    """Return at most twelve sets of other constructor arguments, in which every two values occur together once.
 
-    Flags, text that the docstring or the annotation lists or that is conventional, and axes are varied. What the layer
-    refuses, in being constructed or called, is left out.
+    Flags, axes, and texts that the docstring, the annotation or convention lists are varied. Values that the layer
+    refuses, when it is constructed or called, are left out.
 
     Args:
         case: The case; its inputs must be known.
@@ -46,10 +46,10 @@ def suggested(case: Case) -> list[dict[str, Any]]:
 def variant(case: Case, changed: Mapping[str, Any]) -> Case:
     """Return the case with other arguments, its inputs laid out as `data_format` says.
 
-    What the case claims of time it claims of the arguments that it declares, and so does its reference.
+    Claims about time and the reference are dropped: the author made them for the declared arguments.
     """
     traits = replace(case.traits, causal=False, receptive_field=None)
-    changed_case = replace(with_arguments(case, changed), traits=traits, reference=None)
+    changed_case = replace(with_arguments(case, changed), traits=traits, reference=None, combined=True)
     before, after = _format(case), _format(changed_case)
     return changed_case if before == after else _laid_out(changed_case, after)
 
@@ -76,13 +76,15 @@ def _laid_out(case: Case, data_format: str) -> Case:
 
 
 def refusal(case: Case) -> str:
-    """Say with which error the layer refuses the case; empty if it does not."""
+    """Return the error with which the layer refuses the case; empty if it does not."""
     trial = Trial(case)
     try:
         for training in (False, True):
             trial.call(trial.construct(), trial.usual, training=training)
     except LayerError as error:
         return str(error)
+    except (SystemExit, MemoryError):  # no answer about the arguments; the check of the call reports it
+        return ""
     return ""
 
 

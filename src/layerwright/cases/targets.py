@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from layerwright.cases.pairwise import expanded
+from layerwright.cases.signatures import accepts, call_parameters, constructor_arguments, is_required
 from layerwright.core.case import Case, InputSpec, cases_for
 from layerwright.core.errors import UsageError, quote
 
@@ -42,7 +43,7 @@ class Overrides:
     """What the command line says of every case.
 
     Attributes:
-        init: Constructor arguments, given to each layer whose constructor takes them.
+        init: Constructor arguments, for each layer whose constructor takes them.
         inputs: Specs of inputs, each with a name or None.
         expect: Codes of checks known to fail, each with its reason.
     """
@@ -53,7 +54,7 @@ class Overrides:
 
 
 def parse_target(text: str) -> Target:
-    """Read a target and prove, without running it, that it could be loaded.
+    """Read a target, and check without running it that it can be loaded.
 
     Raises:
         UsageError: If there is no such file, or it holds no valid Python.
@@ -63,7 +64,7 @@ def parse_target(text: str) -> Target:
     if colon and tail.isidentifier():
         module, layer = head, tail
     if module.endswith(".py") or "/" in module or Path(module).is_file():
-        _prove_is_python(Path(module))
+        _check_is_python(Path(module))
         return Target(text, module, True, layer)
     if not all(part.isidentifier() for part in module.split(".")):
         raise UsageError(
@@ -72,7 +73,7 @@ def parse_target(text: str) -> Target:
     return Target(text, module, False, layer)
 
 
-def _prove_is_python(path: Path) -> None:
+def _check_is_python(path: Path) -> None:
     if not path.exists():
         raise UsageError(f"no such file: {path}; give the path of a Python file that defines Keras layers.")
     if path.is_dir():
@@ -80,25 +81,25 @@ def _prove_is_python(path: Path) -> None:
     try:
         ast.parse(path.read_bytes(), str(path))
     except SyntaxError as error:
-        raise UsageError(f"{path}:{error.lineno}: the file is not valid Python: {error.msg}; mend it first.") from None
+        raise UsageError(f"{path}:{error.lineno}: invalid Python syntax: {error.msg}") from None
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be read: {error}") from None
 
 
 def find_cases(target: Target, overrides: Overrides) -> list[Case]:
-    """Load the target and return its layers' cases, some perhaps still to be worked out.
+    """Load the target and return its layers' cases, some perhaps still to be inferred.
 
     Raises:
         UsageError: If it cannot be imported, or holds no such layer.
     """
-    module = _load(target)
+    module = load(target)
     named = getattr(module, target.layer, None) if target.layer else None
     if isinstance(named, (Case, list, tuple)) or inspect.isfunction(named):
         found = _cases_of(named, target)
-        _prove_somebody_takes(overrides.init, [case.layer for case in found], target)
+        _check_is_taken(overrides.init, [case.layer for case in found], target)
         return [_override(each, overrides) for case in found for each in expanded(case)]
     layers = _layers_of(module, target)
-    _prove_somebody_takes(overrides.init, layers, target)
+    _check_is_taken(overrides.init, layers, target)
     module_cases = [case for case in getattr(module, MODULE_CASES, ()) if isinstance(case, Case)]
     declared = {layer: tuple(case for case in module_cases if case.layer is layer) for layer in layers}
     cases = {layer: declared[layer] or own for layer, own in cases_for(layers).items()}
@@ -117,7 +118,12 @@ def _cases_of(named: Any, target: Target) -> list[Case]:
     return list(cases)
 
 
-def _load(target: Target) -> ModuleType:
+def load(target: Target) -> ModuleType:
+    """Import a target's module, once a process.
+
+    Raises:
+        UsageError: If it cannot be imported.
+    """
     try:
         return _import_file(Path(target.module)) if target.is_file else _import_module(target.module)
     except UsageError:
@@ -127,7 +133,8 @@ def _load(target: Target) -> ModuleType:
 
 
 def _import_module(name: str) -> ModuleType:
-    sys.path.insert(0, "")
+    if "" not in sys.path:
+        sys.path.insert(0, "")
     return importlib.import_module(name)
 
 
@@ -138,11 +145,13 @@ def _import_file(path: Path) -> ModuleType:
     while (root / "__init__.py").exists():
         parts.insert(0, root.name)
         root = root.parent
-    sys.path.insert(0, str(root))
+    if str(root) not in sys.path:
+        sys.path.insert(0, str(root))
     name = ".".join(parts)
-    loaded = sys.modules.get(name)
-    if loaded is not None and Path(getattr(loaded, "__file__", None) or "").resolve() != path:
+    if name in sys.modules and not _is_loaded_from(name, path):
         name = f"layerwright_target_{path.stem}"
+    if _is_loaded_from(name, path):
+        return sys.modules[name]
     if len(parts) > 1:
         return importlib.import_module(name)
     spec = importlib.util.spec_from_file_location(name, path)
@@ -150,8 +159,17 @@ def _import_file(path: Path) -> ModuleType:
         raise UsageError(f"{path} cannot be imported: it is not a Python file.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
     return module
+
+
+def _is_loaded_from(name: str, path: Path) -> bool:
+    loaded = sys.modules.get(name)
+    return loaded is not None and Path(getattr(loaded, "__file__", None) or "").resolve() == path
 
 
 def _layers_of(module: ModuleType, target: Target) -> list[type]:
@@ -186,17 +204,19 @@ def _is_concrete(layer: type) -> bool:
 
 
 def _override(case: Case, overrides: Overrides) -> Case:
-    init = {**case.init, **{name: value for name, value in overrides.init.items() if _accepts(case.layer, name)}}
+    init = {**case.init, **{name: value for name, value in overrides.init.items() if accepts(case.layer, name)}}
     case = replace(case, init=init, expect={**case.expect, **overrides.expect})
     if not overrides.inputs:
         return case
-    names = _call_arguments(case.layer)
+    parameters = call_parameters(case.layer)
+    names = list(parameters) or ["inputs"]
     unnamed = [spec for name, spec in overrides.inputs if name is None]
     named = {name: spec for name, spec in overrides.inputs if name is not None}
     call = {name: spec for name, spec in named.items() if name in names[1:]}
-    keys = {name: spec for name, spec in named.items() if name not in names[1:] and name != names[0]}
+    keys = {name: spec for name, spec in named.items() if name not in names}
     first: Any = named.get(names[0], keys or None)
-    if unnamed and len(names) - 1 >= len(unnamed) - 1 > 0 and _required(case.layer) > 1:
+    required = sum(map(is_required, parameters.values()))
+    if len(names) >= len(unnamed) > 1 and required > 1:
         call |= dict(zip(names[1:], unnamed[1:], strict=False))
         unnamed = unnamed[:1]
     if unnamed:
@@ -204,37 +224,12 @@ def _override(case: Case, overrides: Overrides) -> Case:
     return case.with_inputs(first, {**case.call, **call})
 
 
-def _prove_somebody_takes(init: Mapping[str, Any], layers: Sequence[Any], target: Target) -> None:
-    """Refuse an argument that no layer takes, or that some layer's **kwargs would take for one spelled nearly so."""
-    known = sorted({name for layer in layers for name in _named_parameters(layer)})
+def _check_is_taken(init: Mapping[str, Any], layers: Sequence[Any], target: Target) -> None:
+    """Refuse an argument that no layer takes, or that **kwargs would take although it looks like a misspelt one."""
+    known = sorted({name for layer in layers for name in constructor_arguments(layer)})
     for name in init:
         close = difflib.get_close_matches(name, known, 1)
-        if name in known or (not close and any(_accepts(layer, name) for layer in layers)):
+        if name in known or (not close and any(accepts(layer, name) for layer in layers)):
             continue
         meant = f"did you mean {close[0]}?" if close else f"the arguments are: {', '.join(known) or 'none'}."
         raise UsageError(f"--init {name}: no layer in {target.text} takes an argument {name!r}; {meant}")
-
-
-def _named_parameters(layer: Any) -> set[str]:
-    """Return a constructor's arguments by name; of a class also those that it may hand on to its bases."""
-    bases = inspect.getmro(layer)[:-1] if inspect.isclass(layer) else ()
-    constructors = [vars(base)["__init__"] for base in bases if "__init__" in vars(base)] or [layer]
-    parameters = [each for one in constructors for each in inspect.signature(one).parameters.values()]
-    kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    return {each.name for each in parameters if each.kind not in kinds} - {"self"}
-
-
-def _accepts(layer: Any, name: str) -> bool:
-    parameters = inspect.signature(layer).parameters
-    return name in parameters or any(each.kind is each.VAR_KEYWORD for each in parameters.values())
-
-
-def _call_arguments(layer: Any) -> list[str]:
-    names = [name for name in inspect.signature(layer.call).parameters if name != "self"]
-    return names or ["inputs"]
-
-
-def _required(layer: Any) -> int:
-    parameters = inspect.signature(layer.call).parameters.values()
-    kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    return sum(each.default is each.empty and each.name != "self" and each.kind not in kinds for each in parameters)

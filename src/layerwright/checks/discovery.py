@@ -1,11 +1,12 @@
 """Find the checks in their folders, and select among them by code, family or slug."""
 
+import difflib
 import importlib
 import pkgutil
 from collections.abc import Iterable
 from functools import cache
 
-from layerwright.core.check import Check
+from layerwright.core.check import Check, Stage
 from layerwright.core.errors import UsageError
 
 
@@ -27,7 +28,15 @@ def check_by_code(code: str) -> Check:
     family = ", ".join(check.code for check in all_checks() if check.code[:-2] == code.upper())
     if family:
         raise UsageError(f"{code} is a family of checks; give one of {family}.")
-    raise UsageError(f"no check has the code or slug {code!r}; `layerwright checks` lists them.")
+    names = [name for check in all_checks() for name in (check.code, check.slug)]
+    close = difflib.get_close_matches(code, names, 1)
+    meant = f"did you mean {close[0]}?" if close else "`layerwright checks` lists them."
+    raise UsageError(f"no check has the code or slug {code!r}; {meant}")
+
+
+def check_of_stage(stage: Stage) -> Check:
+    """Return the check that tests whether a layer can be constructed, or called."""
+    return next(check for check in all_checks() if check.stage == stage)
 
 
 def select_checks(select: Iterable[str] = (), ignore: Iterable[str] = ()) -> tuple[Check, ...]:

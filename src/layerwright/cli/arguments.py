@@ -5,7 +5,7 @@ from typing import Any
 
 from layerwright.core.errors import UsageError
 
-DTYPES = ("float16", "bfloat16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool")
+DTYPES = ("float16", "bfloat16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool", "string")
 
 
 def split(texts: list[str] | None) -> list[str]:

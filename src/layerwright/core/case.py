@@ -1,8 +1,10 @@
-"""How to construct one layer, what to feed it and what it claims: `Case`, `InputSpec`, `Traits`."""
+"""How to construct one layer, what inputs to give it and what it claims: `Case`, `InputSpec`, `Traits`."""
 
 import copy
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal
 
 from layerwright.core.errors import UsageError
@@ -11,43 +13,55 @@ if TYPE_CHECKING:
     import numpy as np
 
 FREE_SIZES = (6, 5, 9, 8)
-"""Sizes given to free (`None`) axes after the batch axis, by position: all different, so none passes for another."""
+"""Sizes of free (`None`) axes after the batch axis, by position. All differ: no axis is mistaken for another."""
+
+STRINGS = ("a", "b", "c", "d")
+"""What string tensors are drawn from by default."""
 
 
 @dataclass(frozen=True)
 class InputSpec:
-    """One tensor that a layer is fed.
+    """One tensor that a layer takes.
 
     Args:
         shape: The shape with the batch axis first, such as `(None, 10, 5)`. `None` marks an axis of any size.
-        dtype: `"float32"`, `"int32"`, `"bool"`, … Float inputs are drawn from a standard normal distribution
-            unless `low` and `high` are given; integers from `[low, high)`, by default `[0, 4)`; booleans are
-            padding masks: true up to a length that differs between samples.
+        dtype: `"float32"`, `"int32"`, `"bool"`, `"string"`, … Floats are drawn from a standard normal distribution
+            unless `low` or `high` is given. Integers are drawn from `[low, high)`, by default `[0, 4)`. Booleans are
+            padding masks: True up to a length that differs between samples. Strings are drawn from `values`.
         low: The smallest value drawn.
-        high: The bound under which values are drawn.
+        high: The upper bound of the values drawn, itself excluded.
+        values: The strings drawn, by default `"a"` to `"d"`.
     """
 
     shape: tuple[int | None, ...]
     dtype: str = "float32"
     low: float | None = None
     high: float | None = None
+    values: tuple[str, ...] = STRINGS
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", tuple(self.shape))
+        object.__setattr__(self, "values", tuple(self.values))
         if not self.shape:
-            raise UsageError("InputSpec: the shape is empty; give the batch axis first, such as (None, 10, 5).")
+            raise UsageError("InputSpec: the shape is empty; begin it with the batch axis, such as (None, 10, 5).")
         for size in self.shape:
             if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 0):
                 raise UsageError(
-                    f"InputSpec: each size must be a whole number or None (got {size!r} in {self.shape}); "
-                    "give the batch axis first, such as (None, 10, 5)."
+                    f"InputSpec: each size must be a non-negative integer or None (got {size!r} in {self.shape}); "
+                    "write a shape such as (None, 10, 5)."
                 )
 
-    def concrete(self, batch: int, free: Mapping[int, int] | None = None) -> tuple[int, ...]:
-        """Return the shape with `batch` for axis 0, and for each free axis `free[axis]` or a size of its own."""
-        sizes = {axis: FREE_SIZES[(axis - 1) % len(FREE_SIZES)] for axis in range(1, len(self.shape))} | dict(
-            free or {}
-        )
+    def concrete(self, batch: int, free: Mapping[int, int] | None = None, minimum: int = 1) -> tuple[int, ...]:
+        """Return the shape with `batch` for axis 0, and for each free axis `free[axis]` or a size of its own.
+
+        Args:
+            batch: The size of axis 0.
+            free: Sizes of free axes, by axis.
+            minimum: The smallest size that a free axis gets where `free` does not give one.
+        """
+        larger = max(0, minimum - min(FREE_SIZES))
+        sizes = {axis: FREE_SIZES[(axis - 1) % len(FREE_SIZES)] + larger for axis in range(1, len(self.shape))}
+        sizes |= dict(free or {})
         rest = (sizes[axis] if size is None else size for axis, size in enumerate(self.shape) if axis)
         return (batch, *rest)
 
@@ -57,6 +71,8 @@ class InputSpec:
 
         if self.dtype == "bool":
             return _padding_mask(shape)
+        if self.dtype == "string":
+            return np.asarray(self.values)[rng.integers(0, len(self.values), shape)]
         if "int" in self.dtype:
             bound = 4 if self.high is None else int(self.high)
             return rng.integers(int(self.low or 0), bound, shape).astype(self.dtype)
@@ -71,7 +87,7 @@ class InputSpec:
 
 
 def _padding_mask(shape: tuple[int, ...]) -> "np.ndarray[Any, Any]":
-    """Return a mask over the last axis: sample i is true for its first length - (i mod length) steps, at least one."""
+    """Return a mask over the last axis: sample i is True for its first length - (i mod length) steps, at least one."""
     import numpy as np
 
     if len(shape) < 2:
@@ -87,21 +103,21 @@ class Traits:
     """What a layer declares about itself. Checks select by trait, never by a class's name.
 
     Attributes:
-        batch: `"independent"`: no sample sees another. `"coupled-in-training"`: only with `training=True`, as
-            batch normalisation. `"coupled"`: always.
-        causal: Output step t depends on no input step after t.
-        receptive_field: How many input steps an output step sees, itself included.
+        batch: `"independent"`: no sample sees another. `"coupled-in-training"`: samples see each other only with
+            `training=True`, as in batch normalisation. `"coupled"`: samples see each other always.
+        causal: Output step t does not depend on any input step after t.
+        receptive_field: How many input steps an output step depends on, its own included.
         random: The layer draws random numbers, in training or always.
         stateful: A call in inference mode changes the layer's state.
         smooth: The output is differentiable in inputs and weights.
-        fixed_shape: The layer serves the shape it was built for and no other.
+        fixed_shape: The layer works only on the shape that it was built for.
         minimum: The smallest size that each axis between batch and features may have.
         time_axis: Which axis of inputs and outputs is time.
-        min_rank: The smallest input rank, batch axis included, that the layer means to serve.
-        masking: What a mask means to the layer. `"respected"`: where it takes one or declares `supports_masking`,
-            masked steps count for nothing. `"consumed"`: so too, and on purpose no mask goes on. `"generated"`: the
-            layer makes a mask from what its inputs hold.
-        positional: An output step depends on where it stands counted from the end, or on how long the input is.
+        min_rank: The smallest input rank, batch axis included, that the layer is meant for.
+        masking: What the layer does with a mask. `"respected"`: if it takes one or declares `supports_masking`, masked
+            steps do not influence the others. `"consumed"`: the same, and its outputs carry no mask on purpose.
+            `"generated"`: the layer computes a mask from its inputs.
+        positional: An output step depends on its position counted from the end, or on the length of the input.
     """
 
     batch: Literal["independent", "coupled-in-training", "coupled"] = "independent"
@@ -121,7 +137,7 @@ class Traits:
         for trait, choices in CHOICES.items():
             value = getattr(self, trait)
             if value not in choices:
-                raise UsageError(f"Traits: {trait} must be one of {', '.join(choices)} (got {value!r}).")
+                raise UsageError(f"Traits: {trait} must be one of {', '.join(map(repr, choices))} (got {value!r}).")
 
 
 CHOICES = {
@@ -133,26 +149,33 @@ TRAIT_NAMES = tuple(trait.name for trait in fields(Traits))
 
 @dataclass(frozen=True)
 class Case:
-    """How to construct one layer, what to feed it, and what it claims.
+    """How to construct one layer, what inputs and call arguments to give it, and what it claims.
 
     Args:
         layer: The layer's class, or any function that returns a new layer.
         init: Constructor arguments. Layers and other mutable values are copied for every construction.
         inputs: The first call argument: a shape, an `InputSpec`, or a list, tuple or dict of them. A tuple of sizes
-            is a shape; to give several tensors use a list. `None`: not known yet.
-        call: Further call arguments by name. An `InputSpec` among them becomes a tensor.
+            is a shape; to give several tensors use a list. A `None` beside a spec is passed on as it is. `None` alone:
+            the inputs are not known yet and will be inferred.
+        call: Further call arguments by name. An `InputSpec`, or a shape that begins with `None`, becomes a tensor, in
+            lists and dicts too; a shape given for a mask becomes a tensor of booleans.
         traits: What the layer declares about itself; a `Traits` or a mapping of trait names to values.
         expect: Codes of checks known to fail, each with its reason.
-        name: How reports call the case; by default the construction in words.
-        notes: What was settled on when the case was worked out rather than declared.
+        name: How reports call the case; by default the constructor call and the inputs.
+        notes: What was inferred, where the case was not fully declared.
         reference: What the layer should compute, in NumPy: `reference(inputs, weights, **call)`, where inputs and
             call hold float64 arrays in the case's structure and `weights` maps the path of each variable, without
             the layer's own name, to a float64 array. Returns the outputs in the layer's structure.
-        variants: Further values of constructor arguments, such as `{"padding": ["same", "causal"]}`. So many cases
-            more are checked that every two values of different arguments meet once, at most twelve.
-        others: Further values of constructor arguments for which convention knows none, such as functions and arrays:
-            LW702 tries whether the config keeps them. No cases are made of them.
-        worked_out: Whether the inputs were found by trying rather than declared: their sizes are then nobody's promise.
+        variants: Further values of constructor arguments, such as `{"padding": ["same", "causal"]}`. They make up to
+            twelve more cases, so that every two values of different arguments occur together at least once.
+        others: Further values of constructor arguments whose alternatives cannot be guessed, such as functions and
+            arrays. LW702 checks that the config keeps them. They make no cases.
+        unsupported: Backends that the layer does not support, each with the reason: it is not checked there.
+        inferred: What was inferred rather than declared: names of constructor arguments, `"inputs"`. Sizes of inferred
+            inputs are not the author's claim.
+        undetermined: Whether no way to call the layer was found.
+        combined: Whether several constructor arguments were combined by the checker, not by the author: where the
+            layer refuses the combination, its checks are skipped.
 
     Example:
         >>> import layerwright as lw
@@ -172,13 +195,34 @@ class Case:
     reference: Callable[..., Any] | None = None
     variants: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     others: Mapping[str, Sequence[Any]] = field(default_factory=dict)
-    worked_out: bool = False
+    unsupported: Mapping[str, str] = field(default_factory=dict)
+    inferred: tuple[str, ...] = ()
+    undetermined: bool = False
+    combined: bool = False
 
     def __post_init__(self) -> None:
         if self.inputs is not None:
             object.__setattr__(self, "inputs", _as_specs(self.inputs))
+        call = {name: _as_call_argument(name, value) for name, value in self.call.items()}
+        object.__setattr__(self, "call", call)
         if isinstance(self.traits, Mapping):
             object.__setattr__(self, "traits", traits_from(self.traits))
+
+    @property
+    def status(self) -> Literal["declared", "inferred", "undetermined"]:
+        """Whether the case was declared, inferred, or could not be determined."""
+        if self.undetermined:
+            return "undetermined"
+        return "inferred" if self.inferred else "declared"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return how the layer is constructed and called, as JSON values; `text` says it in one line."""
+        return {
+            "text": str(self),
+            "init": {name: _as_data(value) for name, value in self.init.items()},
+            "inputs": _as_data(self.inputs),
+            "call": {name: _as_data(value) for name, value in self.call.items()},
+        }
 
     def construct(self, **overrides: Any) -> Any:
         """Return a new layer, constructed with `init` and `overrides` on top of it."""
@@ -189,13 +233,13 @@ class Case:
         return {key: _fresh(value) for key, value in self.init.items()}
 
     def specs(self) -> Iterator[InputSpec]:
-        """Return the spec of every tensor that the case feeds: first those of `inputs`, then those of `call`."""
+        """Return the spec of every tensor of the case: first those of `inputs`, then those of `call`."""
         yield from _leaves(self.inputs)
         for value in self.call.values():
             yield from _leaves(value)
 
     def with_inputs(self, inputs: Any, call: Mapping[str, Any] | None = None) -> "Case":
-        """Return the same case fed with something else."""
+        """Return the same case with other inputs, and perhaps other call arguments."""
         return replace(self, inputs=inputs, call=self.call if call is None else call)
 
     def __str__(self) -> str:
@@ -222,6 +266,7 @@ def case(
     reference: Callable[..., Any] | None = None,
     variants: Mapping[str, Sequence[Any]] | None = None,
     others: Mapping[str, Sequence[Any]] | None = None,
+    unsupported: Mapping[str, str] | None = None,
     **traits: Any,
 ) -> Callable[[type], type]:
     """Declare a case on a layer's class. May be repeated; every declared case is checked.
@@ -235,10 +280,11 @@ def case(
         reference: What the layer should compute, in NumPy; see `Case`.
         variants: Further values of constructor arguments; see `Case`.
         others: Further values that only LW702 tries; see `Case`.
+        unsupported: Backends that the layer does not support, each with the reason.
         **traits: What the layer declares about itself, such as `causal=True`; see `Traits`.
 
     Returns:
-        A decorator that returns the class unchanged but for the declaration.
+        A decorator that stores the declaration on the class and returns the class.
 
     Raises:
         UsageError: If a trait is unknown.
@@ -256,6 +302,7 @@ def case(
             reference=reference,
             variants=variants or {},
             others=others or {},
+            unsupported=unsupported or {},
         )
         own = vars(layer).get(CASES_ATTRIBUTE, ())
         setattr(layer, CASES_ATTRIBUTE, (declared, *own))
@@ -265,12 +312,16 @@ def case(
 
 
 def declared_cases(layer: type) -> tuple[Case, ...]:
-    """Return the cases declared on this very class (not on its bases)."""
+    """Return the cases declared on this class itself, not on its bases."""
     return tuple(vars(layer).get(CASES_ATTRIBUTE, ()))
 
 
 def traits_from(values: Mapping[str, Any]) -> Traits:
-    """Build `Traits` from names and values; an unknown name is a `UsageError`."""
+    """Build `Traits` from names and values.
+
+    Raises:
+        UsageError: If a name is not a trait, or a value is not valid.
+    """
     unknown = sorted(set(values) - set(TRAIT_NAMES))
     if unknown:
         raise UsageError(f"unknown trait {', '.join(unknown)}; the traits are {', '.join(TRAIT_NAMES)}.")
@@ -278,7 +329,7 @@ def traits_from(values: Mapping[str, Any]) -> Traits:
 
 
 def _as_specs(inputs: Any) -> Any:
-    if isinstance(inputs, InputSpec):
+    if inputs is None or isinstance(inputs, InputSpec):
         return inputs
     if isinstance(inputs, Mapping):
         return {key: _as_specs(inputs[key]) for key in sorted(inputs)}  # keras.tree sorts them on some backends only
@@ -287,6 +338,24 @@ def _as_specs(inputs: Any) -> Any:
     if isinstance(inputs, (list, tuple)):
         return type(inputs)(_as_specs(value) for value in inputs)
     raise UsageError(f"inputs must be a shape, an InputSpec, or a list or dict of them (got {inputs!r}).")
+
+
+def _as_call_argument(name: str, value: Any) -> Any:
+    """Turn shapes in a call argument into specs: tuples of sizes that begin with None."""
+    if isinstance(value, Mapping):
+        return {key: _as_call_argument(name, item) for key, item in value.items()}
+    if isinstance(value, tuple) and _is_shape(value):
+        return InputSpec(value, "bool" if name == "mask" or name.endswith("_mask") else "float32")
+    if type(value) in (list, tuple):
+        return type(value)(_as_call_argument(name, item) for item in value)
+    return value
+
+
+def _is_shape(sizes: tuple[Any, ...]) -> bool:
+    """Whether a tuple is a shape: None for the batch axis, then sizes. (None, None) may as well be two values."""
+    rest = sizes[1:]
+    kinds = {type(size) for size in rest}
+    return sizes[:1] == (None,) and int in kinds and kinds <= {int, NoneType}
 
 
 def _leaves(tree: Any) -> Iterator[InputSpec]:
@@ -301,7 +370,7 @@ def _leaves(tree: Any) -> Iterator[InputSpec]:
 
 
 def _fresh(value: Any) -> Any:
-    """Copy a constructor argument, so that no construction shares state with another."""
+    """Copy a constructor argument, so that two layers share no state."""
     if hasattr(value, "get_config") and not isinstance(value, type):
         return type(value).from_config(value.get_config())
     if isinstance(value, (list, tuple)) and any(hasattr(item, "get_config") for item in value):
@@ -310,6 +379,22 @@ def _fresh(value: Any) -> Any:
         return copy.deepcopy(value)  # functions and classes copy as themselves
     except Exception:  # what cannot be copied (an open file, a module) is shared; its own copier may raise anything
         return value
+
+
+def _as_data(value: Any) -> Any:
+    """Return a value as JSON values: specs as dicts, what JSON does not know as text."""
+    if isinstance(value, InputSpec):
+        ranges = {name: bound for name, bound in (("low", value.low), ("high", value.high)) if bound is not None}
+        return {"shape": list(value.shape), "dtype": value.dtype, **ranges}
+    if isinstance(value, Mapping):
+        return {str(key): _as_data(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_as_data(item) for item in value]
+    return value if value is None or isinstance(value, (bool, int, str)) or _is_finite(value) else _brief(value)
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, float) and math.isfinite(value)
 
 
 def _brief(value: Any) -> str:
@@ -331,5 +416,5 @@ def _brief(value: Any) -> str:
 
 
 def cases_for(layers: Iterable[type]) -> dict[type, tuple[Case, ...]]:
-    """Map each class to the cases declared on it; to one case that is still to be worked out where there are none."""
+    """Map each class to the cases declared on it, or to one case that is still to be inferred."""
     return {layer: declared_cases(layer) or (Case(layer),) for layer in layers}

@@ -1,16 +1,18 @@
-"""A check: one property, proved or refuted for one case on one backend."""
+"""A check: one property, tested for one case on one backend."""
 
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from layerwright.core.case import Case, Traits
 from layerwright.core.finding import Finding, Outcome
 
 HEADINGS = ("What it proves", "Why it matters", "How it is tested", "Exempt when", "References")
 """The headings that every check's docstring has, in this order."""
+
+Stage = Literal["construct", "call"]
 
 
 @dataclass(frozen=True)
@@ -19,14 +21,16 @@ class Check:
 
     Attributes:
         code: Stable code, such as `"LW301"`.
-        slug: The property in words, such as `"batch-independence"`.
+        slug: The name of the property, such as `"batch-independence"`.
         function: Takes a `Trial`, returns a finding or yields several.
-        requires: Codes of checks that must hold first; where one does not, this check is `blocked`.
+        requires: Codes of checks that must pass first; if one does not, this check is `blocked`.
         exempt: Traits that exempt a layer: trait name to the value, or tuple of values, that does.
         needs: Traits without which the check does not apply: trait name to the value it must have.
         advisory: Whether the check warns rather than fails.
         across_backends: Whether the check compares backends. Its function then takes what was observed on two of
             them, and its module has `observe(trial, first)`, where `first` is what the first backend observed or None.
+        stage: The stage that every other check needs, if this check tests it: `"construct"` or `"call"`. What ends a
+            process in that stage, or keeps a layer from it, is reported by this check.
     """
 
     code: str
@@ -37,6 +41,7 @@ class Check:
     needs: Mapping[str, Any] = field(default_factory=dict)
     advisory: bool = False
     across_backends: bool = False
+    stage: Stage | None = None
 
     @property
     def document(self) -> str:
@@ -54,21 +59,21 @@ class Check:
         return self.function.__module__.split(".")[-2]
 
     def bad(self) -> Case:
-        """The smallest case that breaks the property."""
+        """The smallest case that lacks the property."""
         made: Case = self._module_attribute("bad")()
         return made
 
     def good(self) -> Case:
-        """The smallest case that keeps it."""
+        """The smallest case that has it."""
         made: Case = self._module_attribute("good")()
         return made
 
     def observe(self, trial: Any, first: Any) -> Any:
-        """Return what a check across backends wants to see of a case on this one."""
+        """Return what a check across backends compares, computed on this backend."""
         return self._module_attribute("observe")(trial, first)
 
     def compare(self, first: Any, second: Any) -> Finding:
-        """Return what a check across backends says of what was observed on two of them."""
+        """Compare what a check across backends observed on two of them."""
         finding = self.function(first, second)
         assert isinstance(finding, Finding)
         return finding
@@ -102,17 +107,18 @@ def check(
     needs: Mapping[str, Any] | None = None,
     advisory: bool = False,
     across_backends: bool = False,
+    stage: Stage | None = None,
 ) -> Callable[[Callable[..., Finding | Iterable[Finding]]], Check]:
     """Make a check of a function that takes a `Trial`. See `Check` for the arguments."""
 
     def make(function: Callable[..., Finding | Iterable[Finding]]) -> Check:
-        return Check(code, slug, function, requires, exempt or {}, needs or {}, advisory, across_backends)
+        return Check(code, slug, function, requires, exempt or {}, needs or {}, advisory, across_backends, stage)
 
     return make
 
 
 def as_expected(finding: Finding, check: Check, expect: Mapping[str, str]) -> Finding:
-    """Return the finding as it stands beside `expect`, the checks known to fail, by code or slug, with reasons."""
+    """Turn a failure that `expect` names, by code or slug, into an expected one, and a pass into an unexpected one."""
     reason = expect.get(check.code, expect.get(check.slug))
     if reason is None:
         return finding

@@ -8,7 +8,6 @@ from typing import Self
 
 from layerwright.core.errors import UsageError
 from layerwright.core.finding import Finding
-from layerwright.report.report import Run
 
 EXPLAINS = re.compile(r"- (?P<codes>LW\d+(?:, LW\d+)*) (?P<layers>\w+(?:, \w+)*)(?: on (?P<backends>\w+(?:, \w+)*))?")
 CODE_BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
@@ -29,13 +28,9 @@ class Explained:
     layers: tuple[str, ...]
     backends: tuple[str, ...] = ()
 
-    def covers(self, run: Run, finding: Finding) -> bool:
+    def covers(self, layer: str, backend: str, finding: Finding) -> bool:
         """Whether this is such a finding."""
-        return (
-            finding.code in self.codes
-            and layer_name(run) in self.layers
-            and (not self.backends or run.backend in self.backends)
-        )
+        return finding.code in self.codes and layer in self.layers and (not self.backends or backend in self.backends)
 
 
 @dataclass(frozen=True)
@@ -80,9 +75,9 @@ class Defect:
         """The scripts that show the defect."""
         return tuple(CODE_BLOCK.findall(self.body))
 
-    def covers(self, run: Run, finding: Finding) -> bool:
-        """Whether the defect explains a finding."""
-        return any(each.covers(run, finding) for each in self.explains)
+    def covers(self, layer: str, backend: str, finding: Finding) -> bool:
+        """Whether the defect explains a finding on a layer of this name."""
+        return any(each.covers(layer, backend, finding) for each in self.explains)
 
 
 def defects_in(folder: Traversable) -> tuple[Defect, ...]:
@@ -94,8 +89,3 @@ def _parsed(folder: Traversable) -> Iterator[Defect]:
     for file in folder.iterdir():
         if file.name.endswith(".md"):
             yield Defect.parse(file.read_text("utf-8"), file.name)
-
-
-def layer_name(run: Run) -> str:
-    """Return the name of the layer that a run is about."""
-    return run.target.rpartition(":")[2]

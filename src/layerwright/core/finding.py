@@ -91,6 +91,10 @@ class Finding:
             "seconds": round(self.seconds, 4),
         }
 
+    def portable(self) -> Self:
+        """Return the finding with its evidence as JSON values, which any process can read."""
+        return replace(self, evidence=jsonable(self.evidence))
+
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Rebuild a finding from `to_dict()`."""

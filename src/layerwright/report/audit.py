@@ -1,37 +1,41 @@
 """An audit as Markdown: figures, what is not explained, then each known defect with its script."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from layerwright.checks.discovery import check_by_code
-from layerwright.core.defect import layer_name
+from layerwright.core.check import Check
 from layerwright.core.finding import Finding, Outcome
 from layerwright.report.report import Run
 
 REASONS = 3
-"""How many reasons the page gives for each check that was not probed."""
+"""How many reasons the page gives for each check that was inconclusive."""
 INTRODUCTION = """\
-Layerwright's checks were put to the layers that {name} brings: {layers} layers in {cases} cases, on {backends}, with
-Keras {keras}. That is first of all a test of the checks: a checker that accuses correct layers is of no use. What
-failed is written down here, each defect with a few lines that show it and need nothing of Layerwright. The comments
-in them say what they print. To make this page again:
+Layerwright checked the layers of {name}: {layers} layers in {cases} cases, on {backends}, with Keras {keras}. This
+tests the checks first of all: a checker that accuses correct layers is of no use. Below is each defect that was found,
+with a short script that shows it without Layerwright. Comments in the scripts say what they print. To make this page
+again:
 
     layerwright audit {name}
 """
 
 
-def render(audit: Any) -> str:
-    """Return the page. `audit` is a `layerwright.runner.audit.Audit`."""
-    return "\n".join(_lines(audit)).rstrip() + "\n"
+def render(audit: Any, checks: Iterable[Check]) -> str:
+    """Return the page.
+
+    Args:
+        audit: A `layerwright.runner.audit.Audit`.
+        checks: The checks that the findings are of.
+    """
+    return "\n".join(_lines(audit, {check.code: check for check in checks})).rstrip() + "\n"
 
 
-def _lines(audit: Any) -> Iterator[str]:
+def _lines(audit: Any, checks: Mapping[str, Check]) -> Iterator[str]:
     runs = audit.report.runs
     backends = list(dict.fromkeys(run.backend for run in runs))
     facts = {
         "name": audit.name,
-        "layers": len({layer_name(run) for run in runs}),
+        "layers": len({run.layer for run in runs}),
         "cases": len({run.case for run in runs}),
         "backends": ", ".join(backends),
         "keras": audit.report.keras,
@@ -40,9 +44,9 @@ def _lines(audit: Any) -> Iterator[str]:
     yield INTRODUCTION.format(**facts)
     yield from _figures(runs, backends)
     yield from _unexplained(audit.unexplained())
-    yield from _explained(audit)
-    yield from _advice([(run, each) for run in runs for each in run.findings if each.outcome is Outcome.WARNED])
-    yield from _not_probed(runs)
+    yield from _explained(audit, checks)
+    yield from _advice([(run, each) for run in runs for each in run.findings if each.outcome is Outcome.WARNED], checks)
+    yield from _inconclusive(runs, checks)
 
 
 def _figures(runs: Sequence[Run], backends: Sequence[str]) -> Iterator[str]:
@@ -62,14 +66,14 @@ def _figures(runs: Sequence[Run], backends: Sequence[str]) -> Iterator[str]:
 def _unexplained(found: Sequence[tuple[Run, Finding]]) -> Iterator[str]:
     if not found:
         return
-    yield "## Not explained\n"
+    yield "## Unexplained\n"
     for run, finding in found:
         yield f"- **{finding.code} {finding.check}** {finding.outcome} on {run.backend}, `{run.case}`: "
         yield f"  {finding.message}"
     yield ""
 
 
-def _explained(audit: Any) -> Iterator[str]:
+def _explained(audit: Any, checks: Mapping[str, Check]) -> Iterator[str]:
     section = ""
     for defect in audit.defects:
         seen = audit.seen(defect)
@@ -78,7 +82,7 @@ def _explained(audit: Any) -> Iterator[str]:
         code = defect.explains[0].codes[0]
         if code != section:
             section = code
-            check = check_by_code(code)
+            check = checks[code]
             yield f"## {check.code} {check.slug}\n"
             yield f"{check.title}\n"
         yield f"### {defect.title}\n"
@@ -86,41 +90,41 @@ def _explained(audit: Any) -> Iterator[str]:
         yield f"{defect.body}\n"
     stale = [defect.title for defect in audit.defects if not audit.seen(defect)]
     if stale:
-        yield "## Known, but not seen this time\n"
+        yield "## Known defects that were not seen this time\n"
         yield "\n".join(f"- {title}" for title in stale) + "\n"
 
 
 def _where(seen: Sequence[tuple[Run, Finding]]) -> str:
     codes = sorted({finding.code for _, finding in seen}, key=lambda code: int(code[2:]))
-    layers = sorted({layer_name(run) for run, _ in seen})
+    layers = sorted({run.layer for run, _ in seen})
     backends = list(dict.fromkeys(run.backend for run, _ in seen))
     return f"Found by {', '.join(codes)} in {', '.join(layers)}, on {', '.join(backends)}."
 
 
-def _advice(warned: Sequence[tuple[Run, Finding]]) -> Iterator[str]:
+def _advice(warned: Sequence[tuple[Run, Finding]], checks: Mapping[str, Check]) -> Iterator[str]:
     if not warned:
         return
     yield "## Advice\n"
-    yield "Advisory checks warn of what may be meant: no defect, but worth knowing before one builds on it.\n"
+    yield "Advisory checks warn of what may be intended: not a defect, but worth knowing.\n"
     for code in sorted({finding.code for _, finding in warned}, key=lambda code: int(code[2:])):
-        check = check_by_code(code)
-        layers = sorted({layer_name(run) for run, finding in warned if finding.code == code})
+        check = checks[code]
+        layers = sorted({run.layer for run, finding in warned if finding.code == code})
         yield f"- **{code} {check.slug}**: {', '.join(layers)}"
     yield ""
 
 
-def _not_probed(runs: Sequence[Run]) -> Iterator[str]:
+def _inconclusive(runs: Sequence[Run], checks: Mapping[str, Check]) -> Iterator[str]:
     reasons: dict[str, Counter[str]] = {}
     for finding in (finding for run in runs for finding in run.findings):
         if finding.outcome is Outcome.INCONCLUSIVE:
             reasons.setdefault(finding.code, Counter())[_shortened(finding.message)] += 1
     if not reasons:
         return
-    yield "## Not probed\n"
-    yield "How often, and the reasons given most often; `report.json` has them all.\n"
+    yield "## Inconclusive\n"
+    yield "How often, and the most frequent reasons; `report.json` has them all.\n"
     for code in sorted(reasons, key=lambda code: int(code[2:])):
         counts = reasons[code]
-        yield f"- **{code} {check_by_code(code).slug}**, {counts.total()} times"
+        yield f"- **{code} {checks[code].slug}**, {counts.total()} times"
         yield from (f"    - {count} times: {reason}" for reason, count in counts.most_common(REASONS))
     yield ""
 

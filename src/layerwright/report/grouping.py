@@ -1,4 +1,4 @@
-"""The findings of a report by case, and what is said alike on several backends said once."""
+"""The findings of a report by case; a finding that several backends share is shown once."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -18,23 +18,20 @@ MARKS = {
     Outcome.INCONCLUSIVE: "?",
     Outcome.ERRORED: "✗",
 }
-"""A sign for each outcome, for those who do not see its colour."""
+"""A sign for each outcome, for readers who do not see its colour."""
 WANT_ATTENTION = BAD_OUTCOMES | {Outcome.WARNED, Outcome.XFAILED, Outcome.NOTE}
 
 
 def by_case(report: Report) -> list[list[Run]]:
-    """Return the runs of each case, on every backend; a case is told by where it comes from and its words."""
-    cases: dict[tuple[str, str, int], list[Run]] = {}
-    seen: dict[tuple[str, str, str], int] = {}
+    """Return the runs of each case, on every backend: those that share an id."""
+    cases: dict[str, list[Run]] = {}
     for run in report.runs:
-        number = seen.get((run.target, run.case, run.backend), 0)
-        seen[run.target, run.case, run.backend] = number + 1
-        cases.setdefault((run.target, run.case, number), []).append(run)
+        cases.setdefault(run.id, []).append(run)
     return list(cases.values())
 
 
-def said_alike(runs: Sequence[Run], wanted: Callable[[Finding], bool]) -> list[tuple[list[str], Finding]]:
-    """Return the wanted findings of a case, each with the backends on which it differs in nothing but numbers."""
+def shared_findings(runs: Sequence[Run], wanted: Callable[[Finding], bool]) -> list[tuple[list[str], Finding]]:
+    """Return the wanted findings of a case, each with the backends that share it: messages may differ in numbers."""
     groups: dict[tuple[str, Outcome, str], list[tuple[str, Finding]]] = {}
     for run in runs:
         for finding in filter(wanted, run.findings):
@@ -45,7 +42,7 @@ def said_alike(runs: Sequence[Run], wanted: Callable[[Finding], bool]) -> list[t
 
 
 def verdict(run: Run) -> tuple[bool, str]:
-    """Say whether a case is sound on a backend, and in words how it stands."""
+    """Return whether nothing failed for a case on a backend, and the counts in words."""
     counts = Counter(finding.outcome for finding in run.findings)
     bad = sum(counts[outcome] for outcome in BAD_OUTCOMES)
     passed = counts[Outcome.PASSED] + counts[Outcome.NOTE]

@@ -3,10 +3,10 @@
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
-from layerwright.core.errors import CheckFailed
+from layerwright.core.errors import CheckFailed, UsageError
 from layerwright.core.finding import BAD_OUTCOMES, Finding, Outcome
 
 SCHEMA = 2
@@ -18,11 +18,14 @@ class Run:
 
     Attributes:
         target: Where the layer came from, such as `"my_layers.py:MyLayer"`.
-        case: The case in words, such as `"MyLayer(units=4) on (None, 10, 5)"`.
+        case: The case in one line, such as `"MyLayer(units=4) on (None, 10, 5)"`.
         backend: `"tensorflow"`, `"jax"` or `"torch"`.
         seconds: How long the checks ran, imports excluded.
         findings: One or more for each check, in the order of their codes.
-        notes: What was settled on where the case was worked out rather than declared.
+        notes: What was inferred, where the case was not fully declared.
+        id: The case's id: its runs on several backends share it.
+        case_status: `"declared"`, `"inferred"` or `"undetermined"`.
+        case_data: The case as JSON values: `text`, `init`, `inputs` and `call`.
     """
 
     target: str
@@ -31,23 +34,43 @@ class Run:
     seconds: float
     findings: tuple[Finding, ...]
     notes: tuple[str, ...] = ()
+    id: str = ""
+    case_status: str = "declared"
+    case_data: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def layer(self) -> str:
+        """The layer's name."""
+        return self.target.rpartition(":")[2]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the run as JSON values."""
         return {
+            "id": self.id,
             "target": self.target,
-            "case": self.case,
+            "layer": self.layer,
             "backend": self.backend,
             "seconds": round(self.seconds, 3),
-            "notes": list(self.notes),
+            "case": {**self.case_data, "text": self.case},
+            "case_status": self.case_status,
+            "case_evidence": list(self.notes),
             "findings": [finding.to_dict() for finding in self.findings],
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Rebuild a run from `to_dict()`."""
-        findings = tuple(Finding.from_dict(finding) for finding in data["findings"])
-        return cls(**{**data, "findings": findings, "notes": tuple(data["notes"])})
+        return cls(
+            target=data["target"],
+            case=data["case"]["text"],
+            backend=data["backend"],
+            seconds=data["seconds"],
+            findings=tuple(Finding.from_dict(finding) for finding in data["findings"]),
+            notes=tuple(data["case_evidence"]),
+            id=data["id"],
+            case_status=data["case_status"],
+            case_data=data["case"],
+        )
 
 
 @dataclass(frozen=True)
@@ -71,7 +94,7 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing failed, errored or passed against expectation."""
+        """Whether nothing failed, errored or passed unexpectedly."""
         return not any(finding.outcome in BAD_OUTCOMES for finding in self.findings)
 
     def summary(self) -> dict[str, int]:
@@ -102,6 +125,8 @@ class Report:
     def from_json(cls, text: str) -> Self:
         """Rebuild a report from `to_json()`."""
         data = json.loads(text)
+        if data.get("schema") != SCHEMA:
+            raise UsageError(f"the report has schema {data.get('schema')}; this version of Layerwright reads {SCHEMA}.")
         return cls(tuple(Run.from_dict(run) for run in data["runs"]), data["keras"], data["layerwright"])
 
     def __str__(self) -> str:

@@ -1,11 +1,72 @@
-"""Pictures as inline SVG that needs no style sheet and no script, and shows on light and dark paper alike."""
+"""Pictures as inline SVG: here where everything lies, in `templates/svg.html` how it is drawn."""
 
 import math
-from collections.abc import Sequence
-from html import escape
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
-INK = "#3b82c4"
-"""Visible on white and on black; a share of it is as much of its opacity."""
+from layerwright.report.rendering import render_macro
+
+
+@dataclass(frozen=True)
+class Sparkline:
+    """A small line chart.
+
+    Attributes:
+        width: In pixels.
+        height: In pixels.
+        path: The line, as SVG writes paths.
+        says: What it shows, in words.
+    """
+
+    width: int
+    height: int
+    path: str
+    says: str
+
+
+@dataclass(frozen=True)
+class Cell:
+    """An entry of an influence map that is not blank.
+
+    Attributes:
+        x: Its left edge, in pixels.
+        y: Its upper edge, in pixels.
+        kind: What it stands for.
+        opacity: How strong its colour is, from 0 to 1.
+        says: What it shows, in words.
+    """
+
+    x: float
+    y: float
+    kind: Literal["moved", "infinite", "untried"]
+    opacity: float
+    says: str
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """An influence map, laid out.
+
+    Attributes:
+        width: Of the map alone, in pixels.
+        height: Of the map alone, in pixels.
+        room_across: With its labels, in pixels.
+        room_down: With its labels, in pixels.
+        cell_size: An entry's width and height, in pixels.
+        cells: The entries that are not blank.
+        slices: What a slice is called.
+        legend: What blanks, colours and signs mean.
+    """
+
+    width: float
+    height: float
+    room_across: float
+    room_down: float
+    cell_size: float
+    cells: Sequence[Cell]
+    slices: str
+    legend: str
 
 
 def sparkline(values: Sequence[float | None], width: int = 120, height: int = 24) -> str:
@@ -23,8 +84,7 @@ def sparkline(values: Sequence[float | None], width: int = 120, height: int = 24
         parts.append(f"{pen}{2 + place * step:.1f} {height - 2 - (value - low) / span * (height - 4):.1f}")
         pen = "L"
     says = f"from {known[0]:.3g} to {known[-1]:.3g}, least {low:.3g}, most {max(known):.3g}"
-    line = f'<path d="{"".join(parts)}" fill="none" stroke="{INK}" stroke-width="2" stroke-linecap="round"/>'
-    return f'<svg width="{width}" height="{height}" role="img" aria-label="{says}"><title>{says}</title>{line}</svg>'
+    return render_macro("svg.html", "sparkline", Sparkline(width, height, "".join(parts), says))
 
 
 def influence_map(rows: Sequence[Sequence[float]], slices: str = "sample", size: int = 260) -> str:
@@ -36,34 +96,25 @@ def influence_map(rows: Sequence[Sequence[float]], slices: str = "sample", size:
         size: Pixels along the longer side.
     """
     high, wide = len(rows), len(rows[0])
-    cell = max(3.0, min(28.0, size / max(high, wide)))
-    width, height, name = cell * wide, cell * high, escape(slices)
-    moved = _range(rows)
-    drawn = "".join(
-        _cell(i, j, cell, value, _share(value, *moved), name)
-        for i, row in enumerate(rows)
-        for j, value in enumerate(row)
-    )
-    frame = f'<rect width="{width:g}" height="{height:g}" fill="none" stroke="currentColor" stroke-opacity=".4"/>'
-    words = 'font-size="11" fill="currentColor" font-family="sans-serif"'
-    across = f'<text x="0" y="-6" {words}>input {name} replaced →</text>'
-    down = f'<text transform="translate(-6 0) rotate(-90)" text-anchor="end" {words}>← output {name}</text>'
-    room = max(width, 190) + 22, max(height, 120) + 22
-    box = f'viewBox="-20 -20 {room[0]:g} {room[1]:g}" width="{room[0]:g}" height="{room[1]:g}"'
-    return f'<svg {box} role="img" aria-label="influence map">{drawn}{frame}{across}{down}</svg>{_legend(rows)}'
+    cell_size = max(3.0, min(28.0, size / max(high, wide)))
+    width, height = cell_size * wide, cell_size * high
+    cells = list(_cells(rows, cell_size, slices))
+    # The labels need 190 by 120 pixels, however small the map.
+    room_across, room_down = max(width, 190) + 22, max(height, 120) + 22
+    picture = HeatMap(width, height, room_across, room_down, cell_size, cells, slices, _legend(rows))
+    return render_macro("svg.html", "influence_map", picture)
 
 
-def _cell(i: int, j: int, cell: float, value: float, share: float, name: str) -> str:
-    if value == 0:
-        return ""
-    x, y = j * cell, i * cell
-    if value != value:
-        return f'<circle cx="{x + cell / 2:g}" cy="{y + cell / 2:g}" r="1" fill="currentColor" opacity=".5"/>'
-    says = f"<title>output {name} {i} moved by {value:.3g} with input {name} {j}</title>"
-    box = f'x="{x:g}" y="{y:g}" width="{cell:g}" height="{cell:g}" fill="{INK}" stroke="{INK}"'
-    middle = f'x="{x + cell / 2:g}" y="{y + cell / 2:g}" text-anchor="middle" dominant-baseline="central"'
-    sign = f'<text {middle} font-size="{0.7 * cell:g}" fill="currentColor">∞</text>' if math.isinf(value) else ""
-    return f'<g>{says}<rect {box} fill-opacity="{0.2 + 0.8 * share:.2f}"/>{sign}</g>'
+def _cells(rows: Sequence[Sequence[float]], size: float, slices: str) -> Iterator[Cell]:
+    low, high = _range(rows)
+    for i, row in enumerate(rows):
+        for j, value in enumerate(row):
+            if math.isnan(value):
+                yield Cell(j * size, i * size, "untried", 0.5, "")
+            elif value != 0:
+                says = f"output {slices} {i} moved by {value:.3g} with input {slices} {j}"
+                kind: Literal["moved", "infinite"] = "infinite" if math.isinf(value) else "moved"
+                yield Cell(j * size, i * size, kind, 0.2 + 0.8 * _share(value, low, high), says)
 
 
 def _share(value: float, low: float, high: float) -> float:
@@ -91,6 +142,6 @@ def _legend(rows: Sequence[Sequence[float]]) -> str:
     words = [
         f"blank: did not move; colour: moved by {low:.3g} to {high:.3g}{how}",
         "∞: became NaN or changed its shape" if math.inf in entries else "",
-        "dots: not tried" if any(value != value for value in entries) else "",
+        "dots: not tried" if any(math.isnan(value) for value in entries) else "",
     ]
-    return f'<div style="font-size:12px">{"; ".join(filter(None, words))}</div>'
+    return "; ".join(filter(None, words))

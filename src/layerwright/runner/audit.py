@@ -1,4 +1,4 @@
-"""Put every layer of a package to the checks: resumable, and held against the defects that are known."""
+"""Check every layer in a package, resumably, and compare failures with known defects."""
 
 import json
 import os
@@ -13,7 +13,8 @@ from layerwright.core.defect import Defect
 from layerwright.core.errors import UsageError, quote
 from layerwright.core.finding import Finding, Outcome
 from layerwright.report.report import Report, Run
-from layerwright.runner.workers import Checking, Options, check_targets
+from layerwright.runner.progress import BackendProgress
+from layerwright.runner.workers import Options, check_targets
 
 GROUP = "layerwright.cases"
 """The entry points of packages that bring cases: a module with `cases()`, and perhaps `defects()`."""
@@ -39,12 +40,13 @@ class Audit:
     interrupted: bool = False
 
     def unexplained(self) -> list[tuple[Run, Finding]]:
-        """Return what failed or broke, and no known defect explains."""
+        """Return the failures and errors that no known defect explains."""
         return [
             (run, finding)
             for run in self.report.runs
             for finding in run.findings
-            if finding.outcome in WANT_EXPLAINING and not any(each.covers(run, finding) for each in self.defects)
+            if finding.outcome in WANT_EXPLAINING
+            and not any(each.covers(run.layer, run.backend, finding) for each in self.defects)
         ]
 
     def seen(self, defect: Defect) -> list[tuple[Run, Finding]]:
@@ -53,7 +55,7 @@ class Audit:
             (run, finding)
             for run in self.report.runs
             for finding in run.findings
-            if finding.outcome in WANT_EXPLAINING and defect.covers(run, finding)
+            if finding.outcome in WANT_EXPLAINING and defect.covers(run.layer, run.backend, finding)
         ]
 
 
@@ -69,18 +71,18 @@ def run_audit(
     *,
     only: str = "",
     fresh: bool = False,
-    on_progress: Callable[[Sequence[Checking]], object] = bool,
+    on_progress: Callable[[Sequence[BackendProgress]], object] = bool,
 ) -> Audit:
-    """Put every case that a package brings to the checks, and write the report into a folder.
+    """Check every case that a package brings, and write the results into a folder.
 
-    A case that is done is written down at once; started again in the same folder, an audit that was ended goes on.
+    Each finished case is saved at once; run again in the same folder, an interrupted audit resumes.
 
     Args:
         name: The name under which the package brings its cases.
         options: Which checks, on which backends, how.
         folder: Where the runs and the report go.
-        only: Check only cases that hold this text.
-        fresh: Forget what an earlier audit left in the folder.
+        only: Check only cases that contain this text.
+        fresh: Discard saved results instead of resuming.
         on_progress: As in `check_targets`.
 
     Raises:
@@ -95,8 +97,8 @@ def run_audit(
         [target],
         options,
         on_progress,
-        on_done=lambda members: record.add(members[0].label, [member.run() for member in members]),
-        leave_out=lambda label: label in done or only not in label,
+        on_done=lambda case: record.add(case.id, list(case.runs())),
+        leave_out=lambda case: case.id in done or only not in case.text,
     )
     runs = [run for earlier in done.values() for run in earlier]
     report = Report((*runs, *result.report.runs), result.report.keras, result.report.layerwright)
@@ -108,7 +110,7 @@ def _point(name: str) -> EntryPoint:
         if point.name == name:
             return point
     raise UsageError(
-        f"nothing brings cases under the name {name!r}; there is: {', '.join(known_names()) or 'nothing'}."
+        f"no package brings cases under the name {name!r}; known names: {', '.join(known_names()) or 'none'}."
     )
 
 
@@ -121,7 +123,7 @@ def _defects(point: EntryPoint) -> tuple[Defect, ...]:
 
 
 def _question(name: str, options: Options, only: str) -> dict[str, Any]:
-    """Return all that the answers depend on: an audit goes on only where this is the same."""
+    """Return all that the results depend on: an audit resumes only if this is the same."""
     from importlib.metadata import version
 
     return {
@@ -136,17 +138,17 @@ def _question(name: str, options: Options, only: str) -> dict[str, Any]:
 
 
 class _Record:
-    """The file that holds what is done: a line that says of what, then one for each case on every backend."""
+    """The file of finished cases: a line that says what is audited, then one for each case on every backend."""
 
     def __init__(self, path: Path, question: dict[str, Any]) -> None:
         self.path = path
         self.question = question
 
     def read(self) -> dict[str, list[Run]]:
-        """Return the runs of the cases that are done, by the case in words; a torn last line is left out.
+        """Return the runs of finished cases, by the case's id; a torn last line is left out.
 
         Raises:
-            UsageError: If the file is about something else.
+            UsageError: If the file is of another audit.
         """
         if not self.path.exists():
             return {}
@@ -156,12 +158,13 @@ class _Record:
         if lines[0] != self.question:
             differing = [key for key, value in self.question.items() if lines[0].get(key) != value]
             raise UsageError(
-                f"{self.path} holds an audit with other {', '.join(differing)}; give another --output, or --fresh."
+                f"{self.path} holds results with other {', '.join(differing)}; give another --output, or --fresh to "
+                "discard them."
             )
         return {line["case"]: [Run.from_dict(run) for run in line["runs"]] for line in lines[1:]}
 
     def start(self, done: dict[str, list[Run]]) -> None:
-        """Write the file anew with what is done.
+        """Write the file anew with the finished cases.
 
         Raises:
             UsageError: If it cannot be written.

@@ -19,7 +19,7 @@ QUIET = {
 }
 
 
-PROVING = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+CHECKING = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
 """What is compiled to prove a layer runs once or twice: XLA's optimisations would take longer than they save."""
 
 
@@ -30,10 +30,10 @@ KNOW_THE_FLAG = {"jaxlib": ((0, 6), (0, 10)), "tensorflow": ((2, 20), (2, 21)), 
 """The versions that were tried, first and last, of the packages that read XLA_FLAGS."""
 
 
-def proving_environment(backend: str) -> dict[str, str]:
+def checking_environment(backend: str) -> dict[str, str]:
     """Return the environment of a process on `backend` that proves layers; what the user set stays."""
     quick = QUICK_COMPILATION if backend == "jax" and all(map(_knows_the_flag, KNOW_THE_FLAG)) else {}
-    return {**PROVING, **quick, **quiet_environment(backend)}
+    return {**CHECKING, **quick, **quiet_environment(backend)}
 
 
 def _knows_the_flag(package: str) -> bool:

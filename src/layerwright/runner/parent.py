@@ -1,4 +1,4 @@
-"""The parent's end of worker processes: a zygote a backend, and the conversation with each child it forks."""
+"""The command's end of its workers: fork servers, one a backend and one a target, and talk with each child."""
 
 import contextlib
 import os
@@ -12,117 +12,215 @@ from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle
 from pathlib import Path
 from time import monotonic
-from typing import Any
 
+from layerwright.cases.targets import Target
 from layerwright.core.errors import UsageError
-from layerwright.runner.environment import proving_environment
-from layerwright.runner.zygote import CRASHED, Task
+from layerwright.runner.environment import checking_environment
+from layerwright.runner.fork_server import CRASHED
+from layerwright.runner.messages import (
+    Answer,
+    FinalAnswer,
+    NotReady,
+    NotShared,
+    Ready,
+    Reap,
+    Reaped,
+    Started,
+    StartServer,
+    StartTask,
+    Task,
+)
 
 IMPORT_SECONDS = 180.0
-LAST_WORDS = ("done", "cases", "unusable", "observed", "findings", "suggested")
-INTERPRETER = "from layerwright.runner.zygote import main; main()"
-
-
-class Zygote:
-    """The parent's end of a zygote process; see `layerwright.runner.zygote`."""
-
-    def __init__(self, backend: str, memory_bytes: int) -> None:
-        self.backend = backend
-        self.keras = ""
-        self.lock = threading.Lock()
-        self.children: set[int] = set()
-        self.connection, theirs = Pipe()
-        environment = proving_environment(backend)
-        command = [sys.executable, "-c", INTERPRETER, str(theirs.fileno()), str(memory_bytes)]
-        nothing = subprocess.DEVNULL
-        self.process = subprocess.Popen(
-            command, env=environment, pass_fds=[theirs.fileno()], stdin=nothing, stdout=nothing, stderr=nothing
-        )
-        theirs.close()
-
-    def await_ready(self) -> None:
-        """Wait until Keras is imported there.
-
-        Raises:
-            UsageError: If it cannot be.
-        """
-        if not self.connection.poll(IMPORT_SECONDS):
-            raise UsageError(f"importing Keras on {self.backend} takes more than {IMPORT_SECONDS:.0f} s.")
-        try:
-            said, value = self.connection.recv()
-        except EOFError:
-            said, value = "failed", "the process ended while importing it"
-        if said == "failed":
-            raise UsageError(f"Keras cannot be imported on {self.backend}: {value}")
-        self.keras = value
-
-    def fork(self, task: Task, log: Path) -> tuple[int, Connection]:
-        """Start a child on a task; return its process id and the pipe on which it answers."""
-        with self.lock:
-            self.connection.send(("fork", task, str(log)))
-            pid: int = self.connection.recv()
-            handle = recv_handle(self.connection)
-            self.children.add(pid)
-        return pid, Connection(handle, writable=False)
-
-    def reap(self, pid: int) -> int:
-        """Wait for a child that is ending or was killed; return its wait status."""
-        with self.lock:
-            self.connection.send(("reap", pid))
-            status: int = self.connection.recv()
-            self.children.discard(pid)
-        return status
-
-    def close(self) -> None:
-        """Kill every child, and the zygote."""
-        for pid in tuple(self.children):
-            _kill(pid)
-        self.process.kill()
-        self.process.wait()
+INTERPRETER = "from layerwright.runner.fork_server import main; main()"
 
 
 class Death(Exception):  # noqa: N818 - an event, caught where it is dealt with
     """A child ended, or was ended, before its task was done. The message says how."""
 
 
+class ForkServer:
+    """The command's end of a fork server; see `layerwright.runner.fork_server`.
+
+    Args:
+        backend: The backend that the server's Keras runs on.
+        connection: What the server is talked to on.
+        process: The server's process id.
+    """
+
+    def __init__(self, backend: str, connection: Connection, process: int) -> None:
+        self.backend = backend
+        self.connection = connection
+        self.process = process
+        self.lock = threading.Lock()
+        self.children: set[int] = set()
+
+    def start(self, request: StartTask | StartServer) -> tuple[int, Connection]:
+        """Have the server fork a child; return its process id and the connection to it."""
+        with self.lock:
+            self.connection.send(request)
+            started = self.connection.recv()
+            assert isinstance(started, Started)
+            handle = recv_handle(self.connection)
+            self.children.add(started.process)
+        return started.process, Connection(handle, writable=isinstance(request, StartServer))
+
+    def reap(self, process: int) -> int:
+        """Wait for a child that is ending or was killed; return its wait status."""
+        with self.lock:
+            self.connection.send(Reap(process))
+            reaped = self.connection.recv()
+            assert isinstance(reaped, Reaped)
+            self.children.discard(process)
+        return reaped.status
+
+    def close(self) -> None:
+        """Kill every child, and the server."""
+        for child in tuple(self.children):
+            _kill(child)
+        _kill(self.process)
+        self.connection.close()
+
+
+class BackendServer(ForkServer):
+    """A fork server that has imported Keras on one backend, in a process that the command starts."""
+
+    def __init__(self, backend: str, memory_bytes: int) -> None:
+        ours, theirs = Pipe()
+        command = [sys.executable, "-c", INTERPRETER, str(theirs.fileno()), str(memory_bytes)]
+        nothing = subprocess.DEVNULL
+        self._popen = subprocess.Popen(
+            command,
+            env=checking_environment(backend),
+            pass_fds=[theirs.fileno()],
+            stdin=nothing,
+            stdout=nothing,
+            stderr=nothing,
+        )
+        theirs.close()
+        super().__init__(backend, ours, self._popen.pid)
+        self.keras = ""
+
+    def await_ready(self) -> None:
+        """Wait until the server has imported Keras.
+
+        Raises:
+            UsageError: If it cannot.
+        """
+        if not self.connection.poll(IMPORT_SECONDS):
+            raise UsageError(f"importing Keras on {self.backend} takes more than {IMPORT_SECONDS:.0f} s.")
+        try:
+            said = self.connection.recv()
+        except EOFError:
+            said = NotReady("the process ended while importing it")
+        if isinstance(said, NotReady):
+            raise UsageError(f"Keras cannot be imported on {self.backend}: {said.reason}")
+        self.keras = said.keras
+
+    def server_for(self, target: Target, logs: Path) -> ForkServer:
+        """Return a fork server that has imported a target, or this one if threads that the import started forbid it.
+
+        Raises:
+            UsageError: If the target cannot be imported; the message says why.
+        """
+        log = _log(logs, self.backend)
+        process, connection = self.start(StartServer(target, str(log)))
+        server = TargetServer(self, connection, process)
+        try:
+            said: object = connection.recv() if connection.poll(IMPORT_SECONDS) else None
+        except (EOFError, OSError):
+            raise UsageError(
+                f"{target.module} cannot be imported: it {_how_it_ended(self.reap(process), log)}."
+            ) from None
+        if isinstance(said, Ready):
+            return server
+        server.close()
+        if isinstance(said, NotShared):
+            return self
+        if isinstance(said, NotReady):
+            raise UsageError(said.reason)
+        raise UsageError(f"importing {target.module} takes more than {IMPORT_SECONDS:.0f} s on {self.backend}.")
+
+    def close(self) -> None:
+        """Kill every child, and the server."""
+        super().close()
+        self._popen.wait()
+
+
+class TargetServer(ForkServer):
+    """A fork server that a backend's server has forked, and that has imported a target."""
+
+    def __init__(self, parent: BackendServer, connection: Connection, process: int) -> None:
+        super().__init__(parent.backend, connection, process)
+        self._parent = parent
+
+    def close(self) -> None:
+        """Kill every child, and the server."""
+        super().close()
+        with contextlib.suppress(OSError, EOFError):  # the parent may be gone by now
+            self._parent.reap(self.process)
+
+
 def converse(
-    zygote: Zygote, task: Task, logs: Path, first_seconds: float, seconds: float
-) -> Generator[tuple[Any, ...], None, None]:
-    """Run a task in a child and yield what it says; raise `Death` if it falls silent or ends before it is done."""
-    log = logs / f"{zygote.backend}-{threading.get_ident()}-{monotonic()}"
-    pid, pipe = zygote.fork(task, log)
+    server: ForkServer, task: Task, logs: Path, first_seconds: float, seconds: float
+) -> Generator[Answer, None, None]:
+    """Run a task in a child and yield its answers; raise `Death` if it falls silent or ends before the last.
+
+    Args:
+        server: The server that forks the child.
+        task: The task.
+        logs: The folder for the child's output.
+        first_seconds: How long the first answer may take.
+        seconds: How long each further answer may take.
+    """
+    log = _log(logs, server.backend)
+    process, pipe = server.start(StartTask(task, str(log)))
     patience = first_seconds
     ended = False
     try:
         while True:
             if not pipe.poll(patience):
-                raise Death(f"did not return within {patience:g} s, and was ended")
+                raise Death(f"did not return within {patience:g} s and was stopped")
             try:
-                message = pipe.recv()
+                answer = pipe.recv()
             except (EOFError, OSError):
                 ended = True
-                raise Death(_how_it_ended(zygote.reap(pid), log)) from None
-            yield message
-            if message[0] in LAST_WORDS:
+                raise Death(_how_it_ended(server.reap(process), log)) from None
+            yield answer
+            if isinstance(answer, FinalAnswer):
                 return
             patience = seconds
     finally:
         pipe.close()
         if not ended:
-            _kill(pid)
-            zygote.reap(pid)
+            _kill(process)
+            server.reap(process)
+
+
+def ask(server: ForkServer, task: Task, logs: Path, seconds: float) -> Answer:
+    """Run a task that has a single answer, and return that; raise `Death` if there is none."""
+    with contextlib.closing(converse(server, task, logs, seconds, seconds)) as answers:
+        return next(answers)
+
+
+def _log(logs: Path, backend: str) -> Path:
+    return logs / f"{backend}-{threading.get_ident()}-{monotonic()}"
 
 
 def _how_it_ended(status: int, log: Path) -> str:
     code = os.waitstatus_to_exitcode(status)
     if code == CRASHED:
-        return f"the worker broke: {_last_line(log)}"
-    if code < 0:
-        words = f"ended the process with {signal.Signals(-code).name}"
-    else:
-        words = f"ended the process with exit status {code}"
-    said = _last_line(log)
-    return f"{words} (last output: {said})" if said else words
+        return f"broke the worker: {_last_line(log)}"
+    ended = f"with {_signal_name(-code)}" if code < 0 else f"with exit status {code}"
+    output = _last_line(log)
+    return f"ended the process {ended}" + (f" (last output: {output})" if output else "")
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # real-time signals have no names
+        return f"signal {number}"
 
 
 def _last_line(log: Path) -> str:
@@ -130,10 +228,10 @@ def _last_line(log: Path) -> str:
     return lines[-1].strip()[:200] if lines else ""
 
 
-def _kill(pid: int) -> None:
+def _kill(process: int) -> None:
     for kill in (os.killpg, os.kill):
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            kill(pid, signal.SIGKILL)
+            kill(process, signal.SIGKILL)
 
 
 def memory_limit_bytes(jobs: int) -> int:

@@ -1,32 +1,62 @@
-"""Put targets to checks in processes of their own: one zygote a backend, one child a case, a timeout a check."""
+"""Check targets in processes of their own: a fork server a backend, a child a case, a time limit a check."""
 
-import contextlib
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 from layerwright.cases.targets import Overrides, Target
-from layerwright.checks.discovery import check_by_code
-from layerwright.core.check import Check, as_expected
+from layerwright.checks.discovery import check_by_code, check_of_stage
+from layerwright.core.check import Check
 from layerwright.core.errors import UsageError
-from layerwright.core.finding import Finding, Outcome, failed, inconclusive, passed, with_identity
-from layerwright.report.report import Report, Run
-from layerwright.runner.parent import IMPORT_SECONDS, Death, Zygote, converse, memory_limit_bytes
-from layerwright.runner.zygote import CheckCase, ListCases, Observe, Suggest
+from layerwright.core.finding import Finding, Outcome, failed, with_identity
+from layerwright.report.report import Report
+from layerwright.runner.across_backends import compare_backends
+from layerwright.runner.messages import (
+    CaseAddress,
+    CaseDescribed,
+    CasePlanned,
+    CasesListed,
+    CheckCase,
+    CheckFinished,
+    CheckStarted,
+    DeclaredCase,
+    KnownCase,
+    ListCases,
+    NotObserved,
+    ObserveCase,
+    Observed,
+    PlanCase,
+    TargetUnusable,
+)
+from layerwright.runner.parent import (
+    IMPORT_SECONDS,
+    BackendServer,
+    Death,
+    ForkServer,
+    ask,
+    converse,
+    memory_limit_bytes,
+)
+from layerwright.runner.progress import BackendProgress, CaseProgress
 
 MOST_DEATHS = 3
-ALONE = "compares backends, and ran on one only; give --backend all, with more than one installed"
+
+Job = Callable[[], "Sequence[Job]"]
+"""A piece of work; returns the pieces that it makes possible."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """How targets are put to checks.
+    """How targets are checked.
 
     Attributes:
         checks: Which checks.
@@ -34,7 +64,7 @@ class Options:
         overrides: What the command line says of every case.
         jobs: How many cases run at once.
         timeout_seconds: How long one check may take.
-        seed: Where everything drawn at random starts from.
+        seed: The seed of everything random.
         sweep: Whether each case is also checked with other constructor arguments.
     """
 
@@ -47,75 +77,43 @@ class Options:
     sweep: bool = False
 
 
-@dataclass
-class Checking:
-    """One case on one backend, while it is being checked: its findings grow.
-
-    Attributes:
-        target: Where the layer comes from.
-        layer: The layer's name.
-        case: The case in words; better ones come once it is worked out.
-        backend: The backend.
-        index: Which of the target's cases it is.
-        label: The case in words as it was declared: the same on every backend.
-        changed: Other constructor arguments than the case declares.
-        notes: What was settled on where the case was worked out.
-        expect: The checks that it is known to fail, each with the reason.
-        at: The code of the check in hand.
-        state: `"waiting"`, `"running"` or `"done"`.
-    """
-
-    target: Target
-    layer: str
-    case: str
-    backend: str
-    index: int
-    label: str
-    changed: Mapping[str, Any] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    expect: Mapping[str, str] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
-    seconds: float = 0.0
-    at: str = ""
-    state: str = "waiting"
-
-    def run(self) -> Run:
-        """Return what is known of it."""
-        ordered = sorted(self.findings, key=lambda finding: int(finding.code[2:]))
-        name = f"{self.target.module}:{self.layer}"
-        return Run(name, self.case, self.backend, self.seconds, tuple(ordered), self.notes)
-
-
 @dataclass(frozen=True)
 class Result:
-    """What came of an invocation: the report, and whether it was interrupted before its end."""
+    """What came of an invocation.
+
+    Attributes:
+        report: The findings.
+        interrupted: Whether it was interrupted before its end.
+        unusable: A line for each target that could not be loaded on any backend.
+    """
 
     report: Report
     interrupted: bool = False
+    unusable: tuple[str, ...] = ()
 
 
 def check_targets(
     targets: Sequence[Target],
     options: Options,
-    on_progress: Callable[[Sequence[Checking]], object] = bool,
+    on_progress: Callable[[Sequence[BackendProgress]], object] = bool,
     *,
-    on_done: Callable[[Sequence[Checking]], object] = bool,
-    leave_out: Callable[[str], bool] = lambda _: False,
+    on_done: Callable[[CaseProgress], object] = bool,
+    leave_out: Callable[[CaseProgress], bool] = lambda _: False,
 ) -> Result:
-    """Put every case of every target to the checks, on every backend.
+    """Check every case of every target, on every backend.
 
     Whatever a layer does to its process costs one finding; everything else still runs. Ctrl-C ends the work and
-    returns what is known so far.
+    returns what is known by then.
 
     Args:
         targets: What to check.
         options: How.
-        on_progress: Called about ten times a second with every case of the invocation.
-        on_done: Called, from the thread that saw to it, with one case on every backend once all checks of it are done.
-        leave_out: Says of a declared case, in words, that it is not to be checked.
+        on_progress: Called about ten times a second with every case of the invocation on each backend.
+        on_done: Called, from a worker's thread, with each case once all its checks are done.
+        leave_out: Says of a declared case that it is not to be checked.
 
     Raises:
-        UsageError: If a target cannot be loaded on any backend, or a backend not at all.
+        UsageError: If no target can be loaded on any backend, or a backend cannot be imported.
     """
     from layerwright import __version__
 
@@ -123,264 +121,295 @@ def check_targets(
         raise UsageError(
             "this command isolates layers with fork(), which this system lacks; use lw.check or pytest here."
         )
-    work: list[Checking] = []
-    zygotes = {backend: Zygote(backend, memory_limit_bytes(options.jobs)) for backend in options.backends}
+    backends = {backend: BackendServer(backend, memory_limit_bytes(options.jobs)) for backend in options.backends}
     stop = threading.Event()
     interrupted = False
     with tempfile.TemporaryDirectory(prefix="layerwright-") as folder, ThreadPoolExecutor(options.jobs) as pool:
-        logs = Path(folder)
+        crew = _Crew(options, backends, Path(folder), stop, on_done, leave_out)
         try:
-            for zygote in zygotes.values():
-                zygote.await_ready()
-            for target in targets:
-                work += [one for one in _find_work(target, zygotes, options, logs) if not leave_out(one.label)]
-            crew = _Crew(options, zygotes, logs, stop, on_done)
-            if options.sweep:
-                work += [one for group in _grouped(work) for one in _variants(group, zygotes, options, logs)]
-            groups = _grouped(work)
-            jobs = [pool.submit(crew.check, one, group) for group in groups for one in group.members]
-            _attend(jobs, work, on_progress)
+            for server in backends.values():
+                server.await_ready()
+            _work_off([partial(crew.open_target, target) for target in targets], pool, crew, on_progress)
         except KeyboardInterrupt:
             interrupted = True
         finally:
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
-            for zygote in zygotes.values():
-                zygote.close()
-    runs = tuple(one.run() for one in work if one.state == "done" or one.findings)
-    return Result(Report(runs, next(iter(zygotes.values())).keras, __version__), interrupted)
+            crew.close()
+    if crew.unusable and len(crew.unusable) == len(targets):
+        raise UsageError("\n".join(crew.unusable.values()))
+    runs = tuple(run for case in crew.ordered(targets) for run in case.runs())
+    keras = next(iter(backends.values())).keras
+    return Result(Report(runs, keras, __version__), interrupted, tuple(crew.unusable.values()))
 
 
-def _attend(futures: Sequence[Future[None]], work: Sequence[Checking], on_progress: Callable[..., object]) -> None:
-    waiting = set(futures)
+def _work_off(jobs: Sequence[Job], pool: ThreadPoolExecutor, crew: "_Crew", on_progress: Callable[..., object]) -> None:
+    """Run jobs, and the jobs that they make possible, until none is left."""
+    waiting: set[Future[Sequence[Job]]] = {pool.submit(job) for job in jobs}
     while waiting:
-        done, waiting = wait(waiting, timeout=0.1)
+        done, waiting = wait(waiting, timeout=0.1, return_when=FIRST_COMPLETED)
         for future in done:
-            future.result()
-        on_progress(work)
+            waiting |= {pool.submit(job) for job in future.result()}
+        on_progress([member for case in tuple(crew.cases) for member in case.members])
 
 
-class _Group:
-    """One case on every backend."""
-
-    def __init__(self, members: Sequence[Checking]) -> None:
-        self.members = members
-        self.lock = threading.Lock()
-        self.left = len(members)
-
-    def is_last(self) -> bool:
-        """Note that a member's own checks are done; whether those of all are."""
-        with self.lock:
-            self.left -= 1
-            return self.left == 0
-
-
-def _grouped(work: Sequence[Checking]) -> list[_Group]:
-    """Put together what is the same case on several backends: the same words, the first with the first and so on."""
-    members: dict[tuple[str, str, int], list[Checking]] = {}
-    for one in work:
-        number = 0
-        while any(other.backend == one.backend for other in members.get((one.target.text, one.label, number), ())):
-            number += 1
-        members.setdefault((one.target.text, one.label, number), []).append(one)
-    return [_Group(each) for each in members.values()]
-
-
-def _variants(group: _Group, zygotes: dict[str, Zygote], options: Options, logs: Path) -> list[Checking]:
-    """Return the case with other constructor arguments, on every backend; which, the first backend says."""
-    member = next((one for one in group.members if not one.findings), None)
-    if member is None:
-        return []
-    task = Suggest(member.target, options.overrides, member.index)
-    try:
-        with contextlib.closing(
-            converse(zygotes[member.backend], task, logs, options.timeout_seconds, options.timeout_seconds)
-        ) as answers:
-            said, suggested = next(answers)
-    except Death:  # checking the case itself will say what it did to its process
-        return []
-    return [
-        replace(
-            one, label=f"{one.label} with {changed}", case=f"{one.case} with {changed}", changed=changed, findings=[]
-        )
-        for changed in (suggested if said == "suggested" else ())
-        for one in group.members
-        if not one.findings
-    ]
-
-
-@dataclass(frozen=True)
 class _Crew:
-    """What the threads that watch children share."""
+    """What the threads that watch children share, and what each of them does."""
 
-    options: Options
-    zygotes: dict[str, Zygote]
-    logs: Path
-    stop: threading.Event
-    on_done: Callable[[Sequence[Checking]], object]
+    def __init__(
+        self,
+        options: Options,
+        backends: dict[str, BackendServer],
+        logs: Path,
+        stop: threading.Event,
+        on_done: Callable[[CaseProgress], object],
+        leave_out: Callable[[CaseProgress], bool],
+    ) -> None:
+        self.options = options
+        self.backends = backends
+        self.logs = logs
+        self.stop = stop
+        self.on_done = on_done
+        self.leave_out = leave_out
+        self.cases: list[CaseProgress] = []
+        self.unusable: dict[Target, str] = {}
+        self._servers: dict[tuple[Target, str], ForkServer] = {}
+        self._lock = threading.Lock()
+        self._left: Counter[Target] = Counter()
 
-    def check(self, work: Checking, group: _Group) -> None:
-        """See one case through all its checks; the last of its group then compares backends."""
-        work.state = "running"
+    def close(self) -> None:
+        """End every worker."""
+        for target in {target for target, _ in self._servers}:
+            self._close_servers(target)
+        for server in self.backends.values():
+            server.close()
+
+    def ordered(self, targets: Sequence[Target]) -> list[CaseProgress]:
+        """Return the cases in the order of targets and declarations, each followed by its variants."""
+        places = {target: place for place, target in enumerate(targets)}
+        return sorted(self.cases, key=lambda case: (places[case.target], case.index))
+
+    def open_target(self, target: Target) -> Sequence[Job]:
+        """Import a target and list its cases; where it loads on some backends only, the others get a finding."""
+        listed: dict[str, Sequence[DeclaredCase]] = {}
+        unusable: dict[str, str] = {}
+        for backend in self.backends:
+            try:
+                listed[backend] = self._list(target, backend)
+            except UsageError as error:
+                unusable[backend] = str(error)
+        if not listed:
+            self.unusable[target] = next(iter(unusable.values()))
+            return []
+        cases = [case for case in self._gathered(target, listed, unusable) if not self.leave_out(case)]
+        self._add(target, cases)
+        return [job for case in cases for job in self._jobs_of(case)]
+
+    def _add(self, target: Target, cases: Sequence[CaseProgress]) -> None:
+        with self._lock:
+            self.cases += cases
+            self._left[target] += len(cases)
+
+    def _remove(self, target: Target) -> None:
+        """Note that one case of a target is done; after the last, end the servers that have imported it."""
+        with self._lock:
+            self._left[target] -= 1
+            is_last = self._left[target] == 0
+        if is_last:
+            self._close_servers(target)
+
+    def _close_servers(self, target: Target) -> None:
+        for backend in self.backends:
+            server = self._servers.pop((target, backend), None)
+            if server is not None and server is not self.backends[backend]:
+                server.close()
+
+    def _list(self, target: Target, backend: str) -> Sequence[DeclaredCase]:
+        server = self.backends[backend].server_for(target, self.logs)
+        self._servers[target, backend] = server
+        try:
+            answer = ask(server, ListCases(target, self.options.overrides), self.logs, IMPORT_SECONDS)
+        except Death as death:
+            raise UsageError(f"{target.module} cannot be imported: it {death}.") from None
+        if isinstance(answer, TargetUnusable):
+            raise UsageError(answer.reason)
+        assert isinstance(answer, CasesListed)
+        return answer.cases
+
+    def _gathered(
+        self, target: Target, listed: dict[str, Sequence[DeclaredCase]], unusable: dict[str, str]
+    ) -> Iterator[CaseProgress]:
+        """Yield each case with the backends that it is checked on: the n-th case of a layer is the same everywhere."""
+        numbered = {backend: _numbered(cases) for backend, cases in listed.items()}
+        keys = dict.fromkeys(key for cases in numbered.values() for key in cases)
+        for key in keys:
+            index, declared = next(cases[key] for cases in numbered.values() if key in cases)
+            members = []
+            for backend in self.backends:
+                if backend in unusable:
+                    members.append(_not_loaded(declared.layer, backend, unusable[backend]))
+                elif key in numbered[backend] and backend not in declared.unsupported:
+                    members.append(BackendProgress(declared.layer, backend))
+            if members:
+                layer, number = key
+                yield CaseProgress(target, index, number, layer, declared.text, members, declared.complete)
+
+    def _jobs_of(self, case: CaseProgress) -> Sequence[Job]:
+        """Return the jobs of a case: to plan it, if that is needed, else to check it on each backend."""
+        if (case.is_complete and not self.options.sweep) or case.changed:
+            return [partial(self.check, case, member) for member in case.members]
+        return [partial(self.plan, case)]
+
+    def plan(self, case: CaseProgress) -> Sequence[Job]:
+        """Infer what the case leaves open, once for all backends, and the variants of a sweep; then check it.
+
+        Where a layer works on none of the inputs tried on one backend, the next is asked. If a worker dies of it, each
+        backend infers for itself, so that each reports what happened there.
+        """
+        variants: list[CaseProgress] = []
+        for member in case.members:
+            server = self._servers.get((case.target, member.backend))
+            if member.findings or server is None:
+                continue
+            patience = max(self.options.timeout_seconds, IMPORT_SECONDS / 3)
+            try:
+                answer = ask(server, PlanCase(self._address(case), self.options.sweep), self.logs, patience)
+            except Death:
+                case.inferred = None
+                break
+            if isinstance(answer, CasePlanned) and (case.inferred is None or not answer.inferred.undetermined):
+                case.inferred = answer.inferred
+                variants = [case.with_arguments(changed) for changed in answer.variants]
+            if case.inferred is not None and not case.inferred.undetermined:
+                break
+        for variant in variants:
+            variant.inferred = case.inferred
+        self._add(case.target, variants)
+        return [partial(self.check, one, member) for one in (case, *variants) for member in one.members]
+
+    def check(self, case: CaseProgress, member: BackendProgress) -> Sequence[Job]:
+        """Run all checks of a case on one backend; the last backend to finish then compares them."""
+        member.state = "running"
         started = monotonic()
-        finished = bool(work.findings) or self._check_alone(work)
-        if not finished:
-            return
-        work.seconds = monotonic() - started
-        work.state = "waiting"
-        if group.is_last():
-            for check in self.options.checks:
-                if check.across_backends and not self.stop.is_set():
-                    self._compare(check, group.members)
-            for member in group.members:
-                _block_the_rest(member, self.options.checks)
-                member.state = "done"
-            if not self.stop.is_set():
-                self.on_done(group.members)
+        if not member.findings and not self._check_on_backend(case, member):
+            return []
+        member.seconds = monotonic() - started
+        member.state = "waiting"
+        if case.is_last():
+            self._finish(case)
+        return []
 
-    def _check_alone(self, work: Checking) -> bool:
-        """Put a case to the checks of one backend, in as many children as it takes; whether it came to an end."""
+    def _finish(self, case: CaseProgress) -> None:
+        for check in self.options.checks:
+            if check.across_backends and not self.stop.is_set():
+                self._compare(check, case)
+        for member in case.members:
+            member.block_the_rest(self.options.checks)
+            member.state = "done"
+        if not self.stop.is_set():
+            self.on_done(case)
+            self._remove(case.target)
+
+    def _check_on_backend(self, case: CaseProgress, member: BackendProgress) -> bool:
+        """Run the checks of one backend, in as many children as it takes; return whether they came to an end."""
         started = monotonic()
         for _ in range(MOST_DEATHS):
             try:
-                self._follow(work)
+                self._follow(case, member)
             except (EOFError, OSError):
-                if self.stop.is_set():  # interrupted: the zygote is gone
+                if self.stop.is_set():  # interrupted: the server is gone
                     return False
                 raise
             except Death as death:
                 if self.stop.is_set():
                     return False
-                culprit = check_by_code(work.at or "LW101")
-                work.findings.append(_died(death, culprit, monotonic() - started))
-                if culprit.code in ("LW101", "LW102"):
+                blamed = check_by_code(member.at) if member.at else check_of_stage("construct")
+                member.findings.append(_died(death, blamed, monotonic() - started))
+                if blamed.stage:
                     break
             else:
                 break
         return True
 
-    def _compare(self, check: Check, group: Sequence[Checking]) -> None:
-        """Have each backend observe the case, the later ones with what the first saw, and compare what they saw."""
-        work_at = {one.backend: one for one in group}
-        seen: dict[str, Any] = {}
-        expect = next((one.expect for one in group if one.expect), {})
-        for backend, one in work_at.items():
-            one.at = check.code
-            started = monotonic()
-            first = next(iter(seen.values()), None)
-            findings, observed = self._observe(check, one, first)
-            one.seconds += monotonic() - started
-            if observed is None:
-                one.findings += findings
-            else:
-                seen[backend] = observed[0]
-        for backend, finding in _compared(check, seen, expect).items():
-            one = work_at[backend]
-            one.findings.append(with_identity(finding, check.code, check.slug, 0.0))
+    def _follow(self, case: CaseProgress, member: BackendProgress) -> None:
+        """Give what is left of a case to a child and take down what it says, until it is done."""
+        known = member.outcomes
+        codes = tuple(one.code for one in self.options.checks if one.code not in known and not one.across_backends)
+        task = CheckCase(self._known(case), codes, self.options.seed, known)
+        member.at = ""
+        patience = max(self.options.timeout_seconds, IMPORT_SECONDS / 3)
+        server = self._servers[case.target, member.backend]
+        with closing(converse(server, task, self.logs, patience, self.options.timeout_seconds)) as answers:
+            for answer in answers:
+                if isinstance(answer, CheckStarted):
+                    member.at = answer.code
+                elif isinstance(answer, CaseDescribed):
+                    member.described = answer
+                elif isinstance(answer, CheckFinished):
+                    member.findings.append(answer.finding)
+                elif isinstance(answer, TargetUnusable):
+                    raise Death(answer.reason)
 
-    def _observe(self, check: Check, work: Checking, first: Any) -> tuple[list[Finding], tuple[Any] | None]:
-        """Return what a check across backends sees of a case on one of them, or the findings that say why nothing."""
-        known = {finding.code: finding.outcome for finding in work.findings}
-        options = self.options
-        task = Observe(work.target, options.overrides, work.index, check.code, options.seed, known, first, work.changed)
-        patience = self.options.timeout_seconds
+    def _compare(self, check: Check, case: CaseProgress) -> None:
+        """Have each backend observe the case, the later ones knowing what the first observed, and compare them."""
+        observed: dict[str, Any] = {}
+        members = {member.backend: member for member in case.members}
+        expect = next((one.described.expect for one in case.members if one.described is not None), {})
+        for backend, member in members.items():
+            member.at = check.code
+            started = monotonic()
+            first = next(iter(observed.values()), None)
+            findings, observation = self._observe(check, case, member, first)
+            member.seconds += monotonic() - started
+            member.findings += findings
+            if observation is not None:
+                observed[backend] = observation
+        for backend, finding in compare_backends(check, observed, expect).items():
+            members[backend].findings.append(with_identity(finding, check.code, check.slug, 0.0))
+
+    def _observe(
+        self, check: Check, case: CaseProgress, member: BackendProgress, first: Any
+    ) -> tuple[list[Finding], Any]:
+        """Return what a check across backends observes on one of them, or None and the findings that say why not."""
+        known = member.outcomes
+        server = self._servers.get((case.target, member.backend))
+        if server is None:
+            return [], None
+        task = ObserveCase(self._known(case), check.code, self.options.seed, known, first)
         started = monotonic()
         try:
-            with contextlib.closing(
-                converse(self.zygotes[work.backend], task, self.logs, patience, patience)
-            ) as answers:
-                said, value = next(answers)
+            answer = ask(server, task, self.logs, self.options.timeout_seconds)
         except Death as death:
             return [_died(death, check, monotonic() - started)], None
-        if said == "observed":
-            return [], (value,)
-        if said == "unusable":
-            return [], None
-        findings = [Finding.from_dict(finding) for finding in value]
-        return [finding for finding in findings if finding.code not in known], None
+        if isinstance(answer, Observed):
+            return [], answer.observation
+        if isinstance(answer, NotObserved):
+            return [finding for finding in answer.findings if finding.code not in known], None
+        return [], None
 
-    def _follow(self, work: Checking) -> None:
-        """Hand what is left of a case to a child and take down what it says, until it is done."""
-        known = {finding.code: finding.outcome for finding in work.findings}
-        codes = tuple(
-            check.code for check in self.options.checks if check.code not in known and not check.across_backends
-        )
-        task = CheckCase(work.target, self.options.overrides, work.index, codes, self.options.seed, known, work.changed)
-        work.at = ""
-        patience = max(self.options.timeout_seconds, IMPORT_SECONDS / 3)
-        zygote = self.zygotes[work.backend]
-        with contextlib.closing(converse(zygote, task, self.logs, patience, self.options.timeout_seconds)) as answers:
-            for said, *rest in answers:
-                if said == "start":
-                    work.at = rest[0]
-                elif said == "case":
-                    work.case, work.notes, work.expect = rest
-                elif said == "finding":
-                    work.findings.append(Finding.from_dict(rest[0]))
-                elif said == "unusable":
-                    raise Death(rest[0])
+    def _address(self, case: CaseProgress) -> CaseAddress:
+        return CaseAddress(case.target, self.options.overrides, case.layer, case.number)
+
+    def _known(self, case: CaseProgress) -> KnownCase:
+        return KnownCase(self._address(case), case.inferred, case.changed)
 
 
-def _find_work(target: Target, zygotes: dict[str, Zygote], options: Options, logs: Path) -> list[Checking]:
-    """Return the cases of a target on each backend; where it loads on some only, the others get a finding."""
-    found: dict[str, list[tuple[str, str]]] = {}
-    unusable: dict[str, str] = {}
-    for backend, zygote in zygotes.items():
-        try:
-            task = ListCases(target, options.overrides)
-            with contextlib.closing(converse(zygote, task, logs, IMPORT_SECONDS, IMPORT_SECONDS)) as answers:
-                said, value = next(answers)
-        except Death as death:
-            said, value = "unusable", f"{target.module} cannot be imported: it {death}"
-        (found if said == "cases" else unusable)[backend] = value
-    if not found:
-        raise UsageError(next(iter(unusable.values())))
-    elsewhere = next(iter(found.values()))
-    work = []
-    for backend in zygotes:
-        cases = found.get(backend, elsewhere)
-        here = [Checking(target, layer, words, backend, index, words) for index, (layer, words) in enumerate(cases)]
-        for one in here if backend in unusable else ():
-            finding = failed(unusable[backend], "Import what only one backend has inside the function that needs it.")
-            one.findings.append(with_identity(finding, "LW101", "construct", 0.0))
-        work += here
-    return work
+def _numbered(cases: Sequence[DeclaredCase]) -> dict[tuple[str, int], tuple[int, DeclaredCase]]:
+    """Return each case with its index, by its layer's name and which of that layer's cases it is."""
+    counts: Counter[str] = Counter()
+    numbered = {}
+    for index, case in enumerate(cases):
+        numbered[case.layer, counts[case.layer]] = index, case
+        counts[case.layer] += 1
+    return numbered
 
 
-def _compared(check: Check, seen: dict[str, Any], expect: Mapping[str, str]) -> dict[str, Finding]:
-    """Compare what each backend saw with what the first did: a finding for each backend.
-
-    The first is at fault too where none of several others agrees with it. An expectation is met by one failure.
-    """
-    if len(seen) < 2:
-        return {backend: inconclusive(ALONE) for backend in seen}
-    (first, reference), *others = seen.items()
-    findings = {}
-    for backend, observed in others:
-        finding: Finding = check.compare(reference, observed)
-        findings[backend] = replace(finding, message=f"beside {first}: {finding.message}" if finding.message else "")
-    agreeing = [backend for backend, finding in findings.items() if finding.outcome is not Outcome.FAILED]
-    if not agreeing and len(others) > 1:
-        message = f"{' and '.join(findings)} both differ from it"
-        findings[first] = failed(message, next(iter(findings.values())).fix)
-    else:
-        findings[first] = passed(f"agrees with {', '.join(agreeing)}" if agreeing else "")
-    differ = any(finding.outcome is Outcome.FAILED for finding in findings.values())
-    return {
-        backend: finding if differ and finding.outcome is Outcome.PASSED else as_expected(finding, check, expect)
-        for backend, finding in findings.items()
-    }
+def _not_loaded(layer: str, backend: str, reason: str) -> BackendProgress:
+    check = check_of_stage("construct")
+    finding = failed(reason, "Import what only one backend has inside the function that needs it.")
+    return BackendProgress(layer, backend, [with_identity(finding, check.code, check.slug, 0.0)])
 
 
 def _died(death: Death, check: Check, seconds: float) -> Finding:
-    finding = Finding(Outcome.ERRORED, str(death), "Run the layer alone under a debugger; nothing else was affected.")
+    finding = Finding(Outcome.ERRORED, str(death), "Run the layer alone under a debugger; no other layer was affected.")
     return with_identity(finding, check.code, check.slug, seconds)
-
-
-def _block_the_rest(work: Checking, checks: Sequence[Check]) -> None:
-    known = {finding.code for finding in work.findings}
-    culprit = next((one for one in work.findings if one.outcome in (Outcome.ERRORED, Outcome.FAILED)), None)
-    for check in checks:
-        if check.code not in known and culprit is not None:
-            message = f"could not run after {culprit.code} {culprit.check} {culprit.outcome}"
-            work.findings.append(with_identity(Finding(Outcome.BLOCKED, message), check.code, check.slug, 0.0))

@@ -1,1 +1,1 @@
-"""One case, constructed, fed, called and compared on this process's backend. All that a check gets to see."""
+"""Construct, call and compare the layer of one case on this process's backend. Every check works with these modules."""

@@ -24,11 +24,9 @@ class Arguments:
     tensors: tuple[str, ...] = ()
 
     def map(self, function: Callable[[Array], Any]) -> Self:
-        """Apply `function` to every array; a new structure is returned and this one is left alone."""
-        import keras
-
-        inputs = keras.tree.map_structure(function, self.inputs)  # before `call`: the order of `arrays()`
-        call = {name: keras.tree.map_structure(function, self.call[name]) for name in self.tensors}
+        """Apply `function` to every array and return the results in a new structure; this one is not changed."""
+        inputs = map_leaves(function, self.inputs)  # before `call`: the order of `arrays()`
+        call = {name: map_leaves(function, self.call[name]) for name in self.tensors}
         return replace(self, inputs=inputs, call={**self.call, **call})
 
     def arrays(self) -> list[Array]:
@@ -42,6 +40,7 @@ class Arguments:
             (name + "".join(f"[{part!r}]" for part in path), array)
             for name, tree in trees
             for path, array in _flatten_with_path(tree)
+            if array is not None
         ]
 
     def rows(self, index: Any) -> Self:
@@ -49,13 +48,14 @@ class Arguments:
         return self.map(lambda array: array[index])
 
     def replace_arrays(self, arrays: Sequence[Array]) -> Self:
-        """Return the same structure holding `arrays`, in the order of `arrays()`."""
+        """Return the same structure with these arrays, in the order of `arrays()`."""
         import keras
 
         left = iter(arrays)
 
         def refill(tree: Any) -> Any:
-            return keras.tree.pack_sequence_as(tree, [next(left) for _ in keras.tree.flatten(tree)])
+            flat = [None if leaf is None else next(left) for leaf in keras.tree.flatten(tree)]
+            return keras.tree.pack_sequence_as(tree, flat)
 
         inputs = refill(self.inputs)
         return replace(
@@ -69,12 +69,19 @@ class Arguments:
 
 
 def describe(arguments: Arguments) -> str:
-    """Say in words what a layer is called with: names, shapes and dtypes."""
+    """Describe the arguments of a call: names, shapes and dtypes."""
     words = []
     for name, array in arguments.named_arrays():
         dtype = "" if str(array.dtype) == "float32" else f" {array.dtype}"
         words.append(f"{'' if name == 'inputs' else name + ' '}{tuple(array.shape)}{dtype}")
     return ", ".join(words)
+
+
+def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
+    """Apply `function` to every leaf of a structure but None, which stands for a tensor that is not given."""
+    import keras
+
+    return keras.tree.map_structure(lambda leaf: None if leaf is None else function(leaf), tree)
 
 
 def _flatten_with_path(tree: Any) -> Iterator[tuple[tuple[Any, ...], Array]]:

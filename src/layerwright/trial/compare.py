@@ -1,4 +1,4 @@
-"""Compare the outputs of two calls: bit by bit, or by the largest difference relative to their scale."""
+"""Compare the outputs of two calls: bit by bit, or by their largest relative difference."""
 
 from typing import Any
 
@@ -8,14 +8,14 @@ from layerwright.trial.arguments import Array
 
 
 def leaves(outputs: Any) -> list[Array]:
-    """Return the arrays of an output structure, in order."""
+    """Return the arrays of an output structure, in order, without None."""
     import keras
 
     return [leaf for leaf in keras.tree.flatten(outputs) if leaf is not None]
 
 
 def bitwise_equal(first: Any, second: Any) -> bool:
-    """Whether two output structures hold the same arrays, bit by bit; NaN equals NaN."""
+    """Whether two output structures contain the same arrays, bit by bit; NaN equals NaN."""
     ours, theirs = leaves(first), leaves(second)
     return len(ours) == len(theirs) and all(
         a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()
@@ -24,10 +24,10 @@ def bitwise_equal(first: Any, second: Any) -> bool:
 
 
 def largest_difference(first: Any, second: Any) -> float:
-    """Return the largest absolute difference between two output structures relative to the scale of the first.
+    """Return the largest absolute difference between two output structures, relative to the scale of the first.
 
-    The scale of an array is its largest finite absolute value, at least 1. Structures that differ in number or shape
-    of arrays, or in where they are NaN or infinite, differ by infinity.
+    The scale of an array is its largest finite absolute value, at least 1. The result is infinite if the structures
+    differ in the number or shape of their arrays, or in the places of NaN and infinity.
     """
     ours, theirs = leaves(first), leaves(second)
     if len(ours) != len(theirs):
@@ -36,7 +36,7 @@ def largest_difference(first: Any, second: Any) -> float:
 
 
 def relative_difference(a: Array, b: Array) -> float:
-    """Return the largest absolute difference of two arrays relative to the scale of the first; see above."""
+    """Return the largest absolute difference of two arrays, relative to the scale of the first; see above."""
     if a.shape != b.shape:
         return float("inf")
     if a.dtype.kind in "USO" or b.dtype.kind in "USO":

@@ -1,4 +1,4 @@
-"""A built layer as a pure function of its variables and its inputs: its gradients, and its compiled form."""
+"""Turn a built layer into a pure function of its variables and inputs, to differentiate or compile it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ class Gradients:
     """Gradients of the sum of all outputs, each multiplied by a random cotangent.
 
     Attributes:
-        inputs: One for each of `arguments.arrays()`; None for integers, booleans, and where nothing flows.
-        weights: One for each trainable variable by its path; None where nothing flows.
+        inputs: One for each of `arguments.arrays()`; None for integers and booleans, and if there is no gradient.
+        weights: One for each trainable variable, by its path; None if there is no gradient.
     """
 
     inputs: tuple[Array | None, ...]
@@ -26,11 +26,11 @@ class Gradients:
 
 
 def pure(layer: Any, arguments: Arguments, *, training: bool | None = None) -> Callable[..., Any]:
-    """Return a function from the layer's variables, then the tensors of `arguments`, to outputs and new state.
+    """Return the layer as a pure function of its variables and the tensors of `arguments`.
 
-    The function takes `layer.trainable_variables`, `layer.non_trainable_variables` and `arguments.arrays()` one after
-    another, and returns the layer's outputs and the new values of the non-trainable variables. It goes through the
-    layer's `__call__`, which casts its inputs, as `stateless_call` does not.
+    The function takes the values of `layer.trainable_variables`, of `layer.non_trainable_variables` and of
+    `arguments.arrays()`, each as one argument, in this order. It returns the layer's outputs and the new values of the
+    non-trainable variables. Unlike `stateless_call` it goes through the layer's `__call__`, which casts the inputs.
     """
     import keras
 
@@ -54,14 +54,14 @@ def gradients(
     training: bool | None = None,
     cotangents: Sequence[Array] | None = None,
 ) -> Gradients:
-    """Differentiate a built layer by its trainable variables and by every floating-point tensor it is called with.
+    """Compute the gradients of a built layer with respect to its trainable variables and floating-point inputs.
 
     Args:
-        trial: The trial; random generators are seeded as for every call.
-        layer: A built layer; it is left as it was.
-        arguments: What to call it with.
+        trial: The trial. Global random generators are seeded as for every call.
+        layer: A built layer. It is left as it was.
+        arguments: The arguments to call it with.
         training: As in `Trial.call`.
-        cotangents: One for each output array; drawn from a standard normal distribution by default.
+        cotangents: The factors of each output array; drawn from a standard normal distribution by default.
 
     Raises:
         LayerError: If the layer raises while it is called or differentiated.
@@ -72,23 +72,24 @@ def gradients(
 def differentiated(
     trial: Trial, layer: Any, arguments: Arguments, *, training: bool | None = None
 ) -> Callable[[Arguments, Sequence[Array] | None], Gradients]:
-    """Return the function from arguments and cotangents to `gradients`, with the layer's variables as they then are.
+    """Return a function that takes arguments and cotangents and computes `gradients`.
 
-    On JAX it is compiled, which takes less time than to compile each operation by itself; where it cannot be, and
-    LW801 compiled-equals-eager speaks of that, it is not.
+    It uses the values that the layer's variables have when it is called. On JAX it is compiled, which is faster than
+    compiling each operation by itself. If it cannot be compiled, which LW801 compiled-equals-eager reports, it runs
+    eagerly.
 
     Args:
-        trial: The trial; random generators are seeded as for every call.
+        trial: The trial. Global random generators are seeded as for every call.
         layer: A built layer.
-        arguments: Which call arguments are tensors, and the values of those that are not.
+        arguments: They define which call arguments are tensors, and the values of the others.
         training: As in `Trial.call`.
 
     Raises:
-        LayerError: By the function, if the layer raises while it is called or differentiated.
+        LayerError: When the function is called, if the layer raises while it is called or differentiated.
     """
-    ways = [_differentiated(trial, layer, arguments, training, compiled=False)]
+    ways = [_gradient_function(trial, layer, arguments, training, compiled=False)]
     if trial.backend.NAME == "jax":
-        ways.insert(0, _differentiated(trial, layer, arguments, training, compiled=True))
+        ways.insert(0, _gradient_function(trial, layer, arguments, training, compiled=True))
 
     def call(given: Arguments, cotangents: Sequence[Array] | None = None) -> Gradients:
         while len(ways) > 1:
@@ -101,13 +102,13 @@ def differentiated(
     return call
 
 
-def _differentiated(
+def _gradient_function(
     trial: Trial, layer: Any, arguments: Arguments, training: bool | None, *, compiled: bool
 ) -> Callable[[Arguments, Sequence[Array] | None], Gradients]:
     import keras
 
     template = tensors_of(layer, arguments)
-    moving = [place for place, tensor in enumerate(template) if _is_float(tensor) and not _is_state(place, layer)]
+    moving = [place for place, tensor in enumerate(template) if _is_float(tensor) and not _is_non_trainable(place, layer)]
     function = pure(layer, arguments, training=training)
 
     def differentiate(given: Sequence[Any], cotangents: Sequence[Any]) -> tuple[Any, ...]:
@@ -129,7 +130,7 @@ def _differentiated(
 
     def call(given: Arguments, cotangents: Sequence[Array] | None = None) -> Gradients:
         keras.utils.set_random_seed(trial.seed)
-        with blaming(f"differentiating it on {describe(given)}"):
+        with blaming(f"differentiating the layer on {describe(given)}"):
             found = run(tensors_of(layer, given), list(cotangents or ()))
         by_place = {place: _to_array(gradient) for place, gradient in zip(moving, found, strict=True)}
         first = len(layer.variables)
@@ -144,19 +145,19 @@ def _differentiated(
 def compiled(
     trial: Trial, layer: Any, arguments: Arguments, *, training: bool | None = None
 ) -> Callable[[Arguments], Any]:
-    """Return the layer compiled as this backend compiles: a function from arguments to outputs as NumPy arrays.
+    """Return the compiled layer: a function that takes arguments and returns the outputs as NumPy arrays.
 
-    Compiled with `tf.function`, `jax.jit` or `torch.export`; the layer's variables are arguments, not constants, and
-    their values are left as they were.
+    It is compiled with `tf.function`, `jax.jit` or `torch.export`. The layer's variables are arguments of the compiled
+    program, not constants, and keep their values.
 
     Args:
-        trial: The trial; random generators are seeded as for every call.
+        trial: The trial. Global random generators are seeded as for every call.
         layer: A built layer.
-        arguments: Which call arguments are tensors, and the values of those that are not.
+        arguments: They define which call arguments are tensors, and the values of the others.
         training: As in `Trial.call`.
 
     Raises:
-        LayerError: By the function, if the layer raises while it is traced or run.
+        LayerError: When the function is called, if the layer raises while it is traced or run.
     """
     import keras
 
@@ -164,7 +165,7 @@ def compiled(
 
     def call(given: Arguments) -> Any:
         keras.utils.set_random_seed(trial.seed)
-        with blaming(f"calling it compiled on {describe(given)}"), trial.backend.inference():
+        with blaming(f"calling the compiled layer on {describe(given)}"), trial.backend.inference():
             outputs, _ = program(*tensors_of(layer, given))
         return keras.tree.map_structure(_to_array, outputs)
 
@@ -172,7 +173,7 @@ def compiled(
 
 
 def tensors_of(layer: Any, arguments: Arguments) -> list[Any]:
-    """Return what `pure` takes: the layer's variables, then the tensors it is called with."""
+    """Return the arguments of the function from `pure`: the values of the layer's variables, then the input tensors."""
     import keras
 
     values = [variable.value for variable in (*layer.trainable_variables, *layer.non_trainable_variables)]
@@ -182,12 +183,12 @@ def tensors_of(layer: Any, arguments: Arguments) -> list[Any]:
 
 
 def cotangents_for(trial: Trial, outputs: Sequence[Any]) -> list[Array]:
-    """Draw one cotangent for each output from a standard normal distribution, the same ones for the same shapes."""
+    """Draw random factors for each output from a standard normal distribution; the same shapes get the same factors."""
     rng = np.random.default_rng((trial.seed, 17))
     return [rng.standard_normal(tuple(output.shape)).astype("float32") for output in outputs]
 
 
-def _is_state(place: int, layer: Any) -> bool:
+def _is_non_trainable(place: int, layer: Any) -> bool:
     return len(layer.trainable_variables) <= place < len(layer.variables)
 
 

@@ -1,4 +1,4 @@
-"""`influence`: which slices of a layer's inputs move which slices of its outputs."""
+"""`influence`: measure which slices of a layer's inputs change which slices of its outputs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,20 +16,20 @@ from layerwright.trial.slices import MOST_SLICES, UNREPEATABLE, calling, influen
 from layerwright.trial.trial import Trial
 
 BATCH = 4
-"""How many samples are drawn where inputs are given as shapes whose batch axis is free."""
+"""How many samples are drawn if inputs are given as shapes and their batch axis is free."""
 EXAMPLES = "an array, a shape such as (None, 10, 5), an InputSpec, or a list, tuple or dict of them"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class InfluenceMap:
-    """How much each output slice moved when each input slice was replaced.
+    """How much each output slice changed when each input slice was replaced.
 
     Attributes:
         layer: The layer's name.
         axis: The axis along which slices were replaced.
-        matrix: Of shape (output slices, input slices): entry (i, j) is the largest absolute change of output slice i
-            when input slice j was replaced; 0 where not one bit changed, infinite where it became NaN or changed its
-            shape, NaN where slice j was not tried.
+        matrix: An array of shape (output slices, input slices). Entry (i, j) is the largest absolute change of output
+            slice i when input slice j was replaced: 0 if no bit changed, infinite if it became NaN or changed its
+            shape, NaN if slice j was not replaced.
     """
 
     layer: str
@@ -38,27 +38,27 @@ class InfluenceMap:
 
     @property
     def coupled(self) -> bool:
-        """Whether an output slice moved with an input slice of another index."""
+        """Whether replacing an input slice changed an output slice of another index."""
         return bool((np.where(np.eye(*self.matrix.shape) > 0, 0.0, self.matrix) > 0).any())
 
     @property
     def causal(self) -> bool:
-        """Whether no output slice moved with an input slice of a higher index."""
+        """Whether replacing an input slice changed no output slice of a lower index."""
         return not bool((np.triu(np.nan_to_num(self.matrix), 1) > 0).any())
 
     @property
     def slices(self) -> str:
-        """What the slices are: samples along axis 0, else slices along that axis."""
+        """What a slice is called: a sample along axis 0, otherwise a slice along that axis."""
         return "sample" if self.axis == 0 else f"slice along axis {self.axis}"
 
     def plot(self, ax: Any = None) -> Any:
-        """Draw the map with matplotlib: a row an output slice, a column an input slice that was replaced.
+        """Draw the map with matplotlib. Each row is an output slice, each column an input slice that was replaced.
 
-        The colours are logarithmic where entries span more than two orders of magnitude; entries of 0 and columns not
-        tried stay blank.
+        The colour scale is logarithmic if entries span more than two orders of magnitude. Entries of 0 and slices that
+        were not replaced stay blank.
 
         Args:
-            ax: The matplotlib axes to draw on; new ones by default.
+            ax: The matplotlib axes to draw on; new axes by default.
 
         Returns:
             The axes.
@@ -71,7 +71,7 @@ class InfluenceMap:
             from matplotlib.colors import LogNorm, Normalize
         except ModuleNotFoundError as error:
             raise UsageError(
-                "plotting an influence map needs matplotlib: pip install 'layerwright[report]'."
+                "plotting an influence map needs matplotlib; install it with pip install 'layerwright[report]'."
             ) from error
         ax = plt.subplots()[1] if ax is None else ax
         finite = self.matrix[np.isfinite(self.matrix) & (self.matrix > 0)]
@@ -112,33 +112,36 @@ def influence(
     most: int = MOST_SLICES,
     seed: int = 0,
 ) -> InfluenceMap:
-    """Measure which slices of a layer's inputs move which slices of its outputs.
+    """Measure which slices of a layer's inputs change which slices of its outputs.
 
-    Slice j of the inputs is replaced and the layer called again from the same state and seeds; entry (i, j) of the map
-    is the largest absolute change of output slice i. Along axis 0 slices are samples: a layer that treats each sample
-    for itself has a diagonal map, down to the last bit. Along time a causal layer has a lower triangular one.
+    One input slice j at a time is replaced, and the layer is called again from the same state and seeds. Entry (i, j)
+    of the map is the largest absolute change of output slice i. Along axis 0 a slice is a sample: if the layer treats
+    each sample independently, the map is diagonal, to the last bit. Along the time axis, the map of a causal layer is
+    lower triangular.
 
-    The layer is called as it is, on the backend in use; one that is not built yet is built by its first call. Weights
-    and state are put back after each call; global random generators are seeded before it, as in `lw.check`. Note that
-    a gate whose weight is 0 hides what lies behind it.
+    The layer is called as it is, on the backend in use. If it is not built yet, its first call builds it. Weights and
+    state are restored after each call. Global random generators are seeded before each call, as in `lw.check`. Note
+    that a gate whose weight is 0 hides the influence of everything behind it.
 
     Args:
         layer: A `keras.layers.Layer`, built or not, or a model.
         inputs: The first call argument, batch first: an array, a shape such as `(None, 10, 5)`, an `InputSpec`, or a
-            list, tuple or dict of them. For shapes values are drawn, and 4 samples where the batch axis is `None`.
-        axis: Along which axis slices are replaced: 0 is the batch, 1 usually time. Along axis 0 every array is
-            replaced, those in `call` too; along others each array in `inputs` that has as many slices as the first.
-        training: Passed on to the layer.
-        call: Further call arguments by name; arrays and instances of `InputSpec` become tensors.
-        most: How many slices, evenly spread, are replaced at most.
-        seed: Where everything drawn at random starts from. Floats are replaced by normal draws of the array's own mean
-            and standard deviation, other values by others that the array holds.
+            list, tuple or dict of them. For shapes, random values are drawn, with 4 samples if the batch axis is
+            `None`.
+        axis: The axis along which slices are replaced: 0 is the batch, 1 is usually time. Along axis 0 slices of every
+            array are replaced, also in `call`. Along another axis they are replaced in each array of `inputs` that has
+            as many slices as the first.
+        training: Passed to the layer.
+        call: Further call arguments by name. Arrays and instances of `InputSpec` become tensors.
+        most: The largest number of slices to replace, evenly spread.
+        seed: The seed of all random values. Floats are replaced by normal draws with the mean and standard deviation
+            of the array, other values by other values of the array.
 
     Returns:
-        The map: `matrix`, `coupled`, `causal`, `plot()`; printed, it draws itself.
+        The influence map, with `matrix`, `coupled`, `causal` and `plot()`. Printing it draws it as text.
 
     Raises:
-        UsageError: If `layer` is no layer, `inputs` has no such axis or holds nothing to replace, no output has that
+        UsageError: If `layer` is not a layer, `inputs` has no such axis or no two different values, no output has the
             axis, or equal calls give different outputs.
         LayerError: If the layer raises.
 
@@ -156,27 +159,28 @@ def influence(
 
     if not isinstance(layer, keras.Layer):
         raise UsageError(f"influence() takes a layer or a model (got {layer!r}); pass an instance, such as Dense(4).")
-    usual, other = _drawn(inputs, call or {}, seed)
+    usual, other = _usual_and_other_arguments(inputs, call or {}, seed)
     arrays, trial = usual.arrays(), Trial(Case(lambda: layer), seed)
     first = arrays[0]
     if not -first.ndim <= axis < first.ndim:
-        raise UsageError(f"inputs of shape {first.shape} have no axis {axis}; give one from 0 to {first.ndim - 1}.")
+        raise UsageError(f"inputs of shape {first.shape} have no axis {axis}; use an axis from 0 to {first.ndim - 1}.")
     axis %= first.ndim
     size = first.shape[axis]
     places = with_axis(arrays if axis == 0 else leaves(usual.inputs), axis, size)
     if axis == 0 and len(places) < len(arrays):
-        raise UsageError(f"every array needs as many samples (got {', '.join(str(each.shape) for each in arrays)}).")
+        raise UsageError(f"all arrays must have the same number of samples (got {', '.join(str(each.shape) for each in arrays)}).")
     if size == 0 or all(np.array_equal(arrays[place], other.arrays()[place]) for place in places):
-        raise UsageError(f"inputs of shape {first.shape} hold no two different values; give some to replace them by.")
+        raise UsageError(f"inputs of shape {first.shape} contain no two different values; pass at least two different values.")
     if not layer.built:
-        trial.call(layer, usual, training=False)  # a trace would leave its tracers in what is built
+        # Without this call, a trace could build the layer and leave its tracers in the variables.
+        trial.call(layer, usual, training=False)
     run = calling(trial, layer, usual, training)
     outputs = run(usual)
     rows = next((output.shape[axis] for output in outputs if output.ndim > axis), 0)
     fitting = with_axis(outputs, axis, rows)
     if not rows:
         shapes = ", ".join(str(output.shape) for output in outputs) or "none"
-        raise UsageError(f"no output of {layer.name} has an axis {axis} (outputs: {shapes}); give another axis.")
+        raise UsageError(f"no output of {layer.name} has an axis {axis} (output shapes: {shapes}); use another axis.")
 
     def sliced(arguments: Arguments) -> list[Array]:
         made = run(arguments)
@@ -184,17 +188,19 @@ def influence(
 
     matrix = influence_map(sliced, usual, other, axis=axis, places=places, most=most, rows=rows)
     if matrix is None:
-        raise UsageError(f"{layer.name}: {UNREPEATABLE}; draw random numbers from a keras.random.SeedGenerator.")
+        raise UsageError(f"{layer.name}: {UNREPEATABLE}; draw random numbers with a keras.random.SeedGenerator.")
     return InfluenceMap(layer.name, axis, matrix)
 
 
-def _drawn(inputs: Any, call: Mapping[str, Any], seed: int) -> tuple[Arguments, Arguments]:
-    """Return what the layer is called with, and what takes its place slice by slice."""
+def _usual_and_other_arguments(
+    inputs: Any, call: Mapping[str, Any], seed: int
+) -> tuple[Arguments, Arguments]:
+    """Return the arguments of the layer, and the values that replace them slice by slice."""
     import keras
 
     tensors = tuple(name for name, value in call.items() if any(map(_is_tensor, keras.tree.flatten(value))))
-    sources = {name: _sources(value) if name in tensors else value for name, value in call.items()}
-    given = Arguments(_sources(inputs), sources, tensors)
+    sources = {name: _to_arrays_and_specs(value) if name in tensors else value for name, value in call.items()}
+    given = Arguments(_to_arrays_and_specs(inputs), sources, tensors)
     sizes = [each.shape[0] for each in given.arrays() if each.shape and each.shape[0] is not None]
     rng, other_rng = (np.random.default_rng((seed, draw)) for draw in (0, 1))
 
@@ -207,13 +213,14 @@ def _drawn(inputs: Any, call: Mapping[str, Any], seed: int) -> tuple[Arguments, 
         if not isinstance(source, InputSpec):
             return _other_values(source, other_rng)
         drawn = source.sample(other_rng, source.concrete(sizes[0] if sizes else BATCH))
-        return np.roll(drawn, 1, axis=0)  # a padding mask, which is not drawn, then differs as well
+        # A padding mask is not random: it differs only after it was moved to other samples.
+        return np.roll(drawn, 1, axis=0)
 
     return given.map(usual), given.map(other)
 
 
-def _sources(value: Any) -> Any:
-    """Return a structure of arrays and specs; a tuple of sizes is a shape."""
+def _to_arrays_and_specs(value: Any) -> Any:
+    """Convert tensors to arrays and shapes to specs in a structure; a tuple of sizes is a shape."""
     import keras
 
     if isinstance(value, (InputSpec, np.ndarray)):
@@ -221,11 +228,12 @@ def _sources(value: Any) -> Any:
     if _is_tensor(value):
         return np.asarray(keras.ops.convert_to_numpy(value))
     if isinstance(value, Mapping):
-        return {name: _sources(value[name]) for name in sorted(value)}  # keras.tree sorts them on some backends only
+        # keras.tree sorts keys on some backends only.
+        return {name: _to_arrays_and_specs(value[name]) for name in sorted(value)}
     if isinstance(value, tuple) and value and all(size is None or isinstance(size, int) for size in value):
         return InputSpec(value)
     if isinstance(value, (list, tuple)) and value:
-        return type(value)(map(_sources, value))
+        return type(value)(map(_to_arrays_and_specs, value))
     raise UsageError(f"inputs must be {EXAMPLES} (got {value!r}).")
 
 
@@ -234,7 +242,7 @@ def _is_tensor(value: Any) -> bool:
 
 
 def _other_values(array: Array, rng: np.random.Generator) -> Array:
-    """Return other values of the same kind: normal draws for floats, else values that the array holds elsewhere."""
+    """Return other values of the same kind: normal draws for floats, otherwise other values of the array."""
     if "float" in str(array.dtype):
         known = array[np.isfinite(array)].astype("float64")
         mean, spread_of = (float(known.mean()), float(known.std())) if known.size else (0.0, 1.0)

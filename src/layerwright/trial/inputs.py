@@ -1,4 +1,4 @@
-"""Floating-point inputs at values of one's choosing, as far as the case's specs allow them."""
+"""Set floating-point inputs to chosen values, within the ranges that the case's specs allow."""
 
 from collections.abc import Callable
 
@@ -14,12 +14,12 @@ def specs(trial: Trial) -> list[InputSpec]:
     import keras
 
     case = trial.case
-    found: list[InputSpec] = keras.tree.flatten([case.inputs, [case.call[name] for name in trial.usual.tensors]])
-    return found
+    flat = keras.tree.flatten([case.inputs, [case.call[name] for name in trial.usual.tensors]])
+    return [spec for spec in flat if spec is not None]
 
 
 def is_bounded(spec: InputSpec) -> bool:
-    """Whether the case says what range the values have."""
+    """Whether the case declares the range of the values."""
     return spec.low is not None or spec.high is not None
 
 
@@ -29,17 +29,17 @@ def is_float(spec: InputSpec) -> bool:
 
 
 def has_unbounded_floats(trial: Trial) -> bool:
-    """Whether some input may hold any floating-point number."""
+    """Whether some floating-point input has no declared range."""
     return any(is_float(spec) and not is_bounded(spec) for spec in specs(trial))
 
 
 def with_floats(trial: Trial, change: Callable[[Array], Array]) -> Arguments:
-    """Return the usual arguments with every float input changed; values leave no range that the case declares."""
+    """Return the usual arguments with every float input changed, but kept within the range that the case declares."""
     pairs = zip(specs(trial), trial.usual.arrays(), strict=True)
-    return trial.usual.replace_arrays([_within(spec, change(a), a) if is_float(spec) else a for spec, a in pairs])
+    return trial.usual.replace_arrays([_clip_to_range(spec, change(a), a) if is_float(spec) else a for spec, a in pairs])
 
 
-def _within(spec: InputSpec, changed: Array, usual: Array) -> Array:
+def _clip_to_range(spec: InputSpec, changed: Array, usual: Array) -> Array:
     if is_bounded(spec):
         low, high = spec.low or 0.0, 1.0 if spec.high is None else spec.high
         changed = np.clip(changed, low, np.nextafter(high, low))

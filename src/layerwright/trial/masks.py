@@ -1,4 +1,4 @@
-"""Which padding masks a layer takes, and the layer called with them: as arguments, or attached to its tensors."""
+"""Find the padding masks that a layer takes, and call it with them: as arguments, or attached to its tensors."""
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,8 +16,9 @@ from layerwright.trial.subject import lively
 from layerwright.trial.trial import Trial, once_per_trial
 
 EXPLICIT, ATTACHED = "explicit", "attached"
+WAY_IN_WORDS = {EXPLICIT: "as an argument", ATTACHED: "attached to the inputs"}
 ATTACHED_ARGUMENT = "attached_mask"
-NO_MASK = "takes no mask and does not declare supports_masking"
+NO_MASK = "the layer takes no mask and does not declare supports_masking"
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,11 @@ class Slot:
     """A tensor that a padding mask covers.
 
     Attributes:
-        place: Which of the `arrays()` that the layer is called with.
-        argument: The call argument that takes the mask; None where it can only be attached.
+        place: The index of the tensor in the `arrays()` that the layer is called with.
+        argument: The call argument that takes the mask; None if the mask can only be attached.
         axes: The axes of the tensor that the mask covers, the batch axis first.
-        mask: The usual mask, true where a step counts: of each sample but the first, some last steps do not.
-        dtype: What the case feeds as a mask; booleans where it feeds none.
+        mask: The usual mask, True at unmasked steps. In each sample but the first some of the last steps are masked.
+        dtype: The dtype of the mask in the case; `"bool"` if the case has none.
     """
 
     place: int
@@ -41,16 +42,16 @@ class Slot:
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """A layer that masks concern, built, its weights off their initial values.
+    """A built layer, its weights moved off their initial values, together with the masks that it takes.
 
     Attributes:
         layer: The layer.
-        plain: What it is usually called with, without masks.
+        plain: The usual arguments, without masks.
         slots: The tensors that masks cover.
-        ways: How it takes masks: `"explicit"`, `"attached"` or both; the first is the one to use where one will do.
-        sees_mask: Whether its `call` has an argument for a mask.
-        declares: Whether it has, or declares `supports_masking`.
-        mask_is_required: Whether it cannot be called without a mask.
+        ways: How the layer takes masks: `"explicit"`, `"attached"` or both. Use the first if one way is enough.
+        sees_mask: Whether `call` has an argument for a mask.
+        declares: Whether `call` has an argument for a mask, or the layer declares `supports_masking`.
+        mask_is_required: Whether the layer cannot be called without a mask.
     """
 
     layer: Any
@@ -69,7 +70,7 @@ class Subject:
     def masked(
         self, masks: Sequence[Array], *, plain: Arguments | None = None, way: str | None = None
     ) -> tuple[Any, Arguments]:
-        """Return what to call and what with, so that the layer gets these masks: for `Trial.call` and its like.
+        """Return a callable and its arguments, for `Trial.call` for example, that give the layer these masks.
 
         Args:
             masks: One for each slot.
@@ -100,11 +101,11 @@ class Subject:
 
 
 class Attached:
-    """A layer that gets its masks with its tensors, as behind `Masking`; stands in for the layer wherever it is called.
+    """Calls a layer on tensors that carry masks, as after `Masking`. It can be called in place of the layer.
 
     Args:
         layer: The layer.
-        places: Which of the tensors, in the order of `Arguments.arrays()`, the masks belong to.
+        places: The indices of the tensors that get masks, in the order of `Arguments.arrays()`.
     """
 
     def __init__(self, layer: Any, places: Sequence[int]) -> None:
@@ -114,70 +115,70 @@ class Attached:
         return getattr(self._layer, name)
 
     def __call__(self, inputs: Any, *, attached_mask: Sequence[Any], **call: Any) -> Any:
-        """Call the layer on tensors that the masks are attached to."""
+        """Attach the masks to the tensors and call the layer."""
         import keras
 
         tensors = tuple(name for name, value in call.items() if _holds_tensors(value))
         arguments = Arguments(inputs, call, tensors)
         flat: list[Any] = arguments.arrays()
         for place, mask in zip(self._places, attached_mask, strict=True):
-            flat[place] = _attach()([flat[place], keras.ops.cast(mask, "bool")])
+            flat[place] = _mask_attacher()([flat[place], keras.ops.cast(mask, "bool")])
         given = arguments.replace_arrays(flat)
         return self._layer(given.inputs, **given.call)
 
 
 def subject(trial: Trial) -> Subject | Finding:
-    """Return the layer with the masks it takes, or the finding that says why there is nothing to prove."""
+    """Return the layer with the masks that it takes, or a finding that says why there is nothing to check."""
     found = any_subject(trial)
     return skipped(NO_MASK) if isinstance(found, Subject) and not found.declares else found
 
 
 @once_per_trial
 def any_subject(trial: Trial) -> Subject | Finding:
-    """As `subject`, but a layer that neither takes a mask nor supports one gets them attached all the same.
+    """As `subject`, but also for a layer that takes no mask and declares no support: its masks are attached.
 
-    Where the case feeds no mask one of shape (batch, time) is tried; if the layer refuses that with a tensor of higher
-    rank, one over all axes but the last, which is what `Masking` makes.
+    If the case has no mask, one of shape (batch, time) is tried. If the layer does not accept it for a tensor of higher
+    rank, a mask over all axes but the last is tried, which is what `Masking` makes.
     """
-    found = _subject(trial, all_but_last=False)
-    if isinstance(found, Finding) or not found.declares or _accepts(trial, found):
+    found = _subject_with_masks(trial, all_but_last=False)
+    if isinstance(found, Finding) or not found.declares or _accepts_masks(trial, found):
         return found
-    other = _subject(trial, all_but_last=True)
-    return other if isinstance(other, Subject) and _accepts(trial, other) else found
+    other = _subject_with_masks(trial, all_but_last=True)
+    return other if isinstance(other, Subject) and _accepts_masks(trial, other) else found
 
 
-def _subject(trial: Trial, *, all_but_last: bool) -> Subject | Finding:
+def _subject_with_masks(trial: Trial, *, all_but_last: bool) -> Subject | Finding:
     layer, usual = lively(trial), trial.usual
-    parameters = _parameters(layer)
+    parameters = _call_parameters(layer)
     names = _mask_arguments(tuple(parameters), usual)
     required = any(parameters[name].default is inspect.Parameter.empty for name in names)
     plain = without(usual, names)
-    covering: dict[int, str | None] = {place: name for name in names for place in _places(plain, name)}
-    covering = covering or dict.fromkeys(_places(plain, "mask"))
+    covering: dict[int, str | None] = {place: name for name in names for place in _covered_places(plain, name)}
+    covering = covering or dict.fromkeys(_covered_places(plain, "mask"))
     fed = {name: usual.call[name] for name in names if name in usual.tensors}
-    slots = tuple(_slots(trial, plain, covering, fed, all_but_last=all_but_last))
+    slots = tuple(_find_slots(trial, plain, covering, fed, all_but_last=all_but_last))
     if not slots:
-        return skipped("no tensor that it is fed has a time axis for a mask to cover")
+        return skipped("no input has a time axis that a mask could cover")
     for slot in slots:
         if not slot.axes:
             return inconclusive(
-                f"no axes of a tensor of shape {plain.arrays()[slot.place].shape} are known that a mask of shape "
-                f"{slot.mask.shape} covers",
-                "Declare time_axis.",
+                f"a mask of shape {slot.mask.shape} matches no axes of the input of shape "
+                f"{plain.arrays()[slot.place].shape}",
+                "Declare `time_axis`.",
             )
-    ways = tuple(_ways(slots, covering, attachable=not required and names != ["padding_mask"]))
+    ways = tuple(_ways_to_pass_masks(slots, covering, attachable=not required and names != ["padding_mask"]))
     declares = bool(names) or bool(getattr(layer, "supports_masking", False))
     return Subject(layer, plain, slots, ways, bool(names), declares, required)
 
 
 def without(arguments: Arguments, names: Sequence[str]) -> Arguments:
-    """Leave call arguments out."""
+    """Return the arguments without the call arguments of these names."""
     call = {name: value for name, value in arguments.call.items() if name not in names}
     return replace(arguments, call=call, tensors=tuple(name for name in arguments.tensors if name not in names))
 
 
 def expanded(mask: Array, axes: Sequence[int], shape: Sequence[int]) -> Array:
-    """Return the mask over `axes` of a tensor of this shape, broadcast to all of it."""
+    """Broadcast a mask over `axes` to the shape of the tensor."""
     sizes = [1] * len(shape)
     for axis, size in zip(axes, mask.shape, strict=True):
         sizes[axis] = size
@@ -185,23 +186,23 @@ def expanded(mask: Array, axes: Sequence[int], shape: Sequence[int]) -> Array:
 
 
 def axes_of(mask_shape: Sequence[int], shape: Sequence[int], time_axis: int) -> tuple[int, ...]:
-    """Return the axes of a tensor of this shape that a mask covers: (batch, time), or as many leading ones; or none."""
+    """Return the axes of a tensor that a mask covers: batch and time, or the leading axes; empty if it matches none."""
     if len(mask_shape) == 2 and len(shape) > time_axis and tuple(mask_shape) == (shape[0], shape[time_axis]):
         return (0, time_axis)
     leading = tuple(range(len(mask_shape)))
     return leading if tuple(mask_shape) == tuple(shape[: len(mask_shape)]) else ()
 
 
-def _parameters(layer: Any) -> Mapping[str, inspect.Parameter]:
+def _call_parameters(layer: Any) -> Mapping[str, inspect.Parameter]:
     signature = getattr(layer, "_call_signature", None)
     return signature.parameters if signature is not None else {}
 
 
 def _mask_arguments(parameters: Sequence[str], usual: Arguments) -> list[str]:
-    """Return the call arguments that take padding masks, by the names that Keras fills them under.
+    """Return the names of the call arguments that take padding masks.
 
-    These are `mask`, and `<argument>_mask` for an argument that holds tensors; and `padding_mask` by convention. An
-    attention mask is none of them: it says which step sees which.
+    Keras passes masks to `mask`, and to `<argument>_mask` for an argument that holds tensors. `padding_mask` is one by
+    convention. An attention mask is not a padding mask: it says which steps attend to which.
     """
     tensors = {*parameters[:1], *usual.tensors}
     known = {"mask", "padding_mask", *(f"{name}_mask" for name in tensors)}
@@ -209,19 +210,19 @@ def _mask_arguments(parameters: Sequence[str], usual: Arguments) -> list[str]:
 
 
 def _covered(plain: Arguments, argument: str) -> Any:
-    """Return the tensors that the mask of this argument covers: those of the argument so named, else the inputs."""
+    """Return the tensors that a mask argument covers: `<argument>` for `<argument>_mask`, otherwise the inputs."""
     named = argument.removesuffix("_mask")
     return plain.call[named] if named in plain.tensors else plain.inputs
 
 
-def _places(plain: Arguments, argument: str) -> list[int]:
+def _covered_places(plain: Arguments, argument: str) -> list[int]:
     import keras
 
     wanted = {id(array) for array in keras.tree.flatten(_covered(plain, argument))}
     return [place for place, array in enumerate(plain.arrays()) if id(array) in wanted]
 
 
-def _slots(
+def _find_slots(
     trial: Trial, plain: Arguments, covering: Mapping[int, str | None], fed: Mapping[str, Any], *, all_but_last: bool
 ) -> Iterator[Slot]:
     import keras
@@ -231,7 +232,7 @@ def _slots(
     for place, name in sorted(covering.items()):
         array = arrays[place]
         template = next(own[name]) if name in own else None
-        if template is None and not _has_time(array, time_axis):
+        if template is None and not _has_time_axis(array, time_axis):
             continue
         guess = array.shape[:-1] if all_but_last else (array.shape[0], array.shape[time_axis])
         shape = guess if template is None else template.shape
@@ -240,9 +241,10 @@ def _slots(
         yield Slot(place, name, axes_of(shape, array.shape, time_axis), mask, dtype)
 
 
-def _accepts(trial: Trial, found: Subject) -> bool:
+def _accepts_masks(trial: Trial, found: Subject) -> bool:
+    # Up to rank 3 there is only one mask to try. LW402 mask-matches-output reports a layer that does not accept it.
     if all(found.plain.arrays()[slot.place].ndim < 4 for slot in found.slots):
-        return True  # if not, LW402 mask-matches-output says so
+        return True
     try:
         trial.call(*found.masked(found.masks))
     except LayerError:
@@ -250,12 +252,12 @@ def _accepts(trial: Trial, found: Subject) -> bool:
     return True
 
 
-def _has_time(array: Array, time_axis: int) -> bool:
+def _has_time_axis(array: Array, time_axis: int) -> bool:
     rank = 2 if array.dtype.kind in "iu" else 3
     return array.ndim >= rank and array.ndim > time_axis
 
 
-def _ways(slots: Sequence[Slot], covering: Mapping[int, str | None], *, attachable: bool) -> Iterator[str]:
+def _ways_to_pass_masks(slots: Sequence[Slot], covering: Mapping[int, str | None], *, attachable: bool) -> Iterator[str]:
     names = {slot.argument for slot in slots}
     if None not in names and len(slots) == sum(name in names for name in covering.values()):
         yield EXPLICIT
@@ -271,8 +273,8 @@ def _holds_tensors(value: Any) -> bool:
 
 
 @cache
-def _attach() -> Any:
-    """Return a layer that gives its first input its second as a mask: by Keras's own means, whatever the backend."""
+def _mask_attacher() -> Any:
+    """Return a layer that outputs its first input, with its second input as the mask. Keras itself attaches it."""
     import keras
 
     class Attach(keras.layers.Layer):

@@ -1,4 +1,4 @@
-"""The layer under another dtype policy: constructed, built and called as if it were set for the whole program."""
+"""Construct, build and call the layer under another global dtype policy."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ UNSUPPORTED = (
     "is not in the list of allowed values",
     "currently only supports the NHWC",
 )
-"""What a backend says where this machine has no kernel for a dtype: no fault of the layer's."""
+"""Parts of the errors that a backend raises if it has no kernel for a dtype on this machine. They do not count."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class Version:
 
     Attributes:
         layer: The layer.
-        call: From arguments to the output tensors, in inference.
+        call: Takes arguments and returns the output tensors, in inference mode.
     """
 
     layer: Any
@@ -42,36 +42,36 @@ class Version:
 
 @once_per_trial
 def version(trial: Trial, policy: str) -> Version | str:
-    """Return the layer built under the policy, its weights as initialised; or say why there is none.
+    """Return the layer built under the policy, with its initial weights, or the reason why that is not possible.
 
     Raises:
         LayerError: If the layer raises.
     """
     if "dtype" in trial.case.init:
-        return f"the case names its dtype ({trial.case.init['dtype']!r})"
+        return f"the case passes dtype={trial.case.init['dtype']!r} to the constructor"
     with policy_set(policy):
         layer = trial.construct(**given_layers(trial, policy))
         if layer.dtype_policy.name != policy:
-            return f"the layer has the dtype policy {layer.dtype_policy.name} whatever is set"
+            return f"the layer has the dtype policy {layer.dtype_policy.name} although the global policy is {policy}"
         try:
             build(trial, layer)
             found = Version(layer, tensor_caller(trial, layer))
             found.call(trial.usual)
         except LayerError as error:
             if any(words in str(error) for words in UNSUPPORTED):
-                return f"{trial.backend.NAME} has no kernel on this machine: {error}"
+                return f"{trial.backend.NAME} does not support this operation in {policy} on this machine: {error}"
             raise
     return found
 
 
 def given_layers(trial: Trial, policy: str) -> dict[str, Any]:
-    """Return the constructor arguments that hold layers, these made anew under the policy: as they would have been."""
-    return {name: _renewed(value, policy) for name, value in trial.case.init.items() if _holds_layers(value)}
+    """Return the constructor arguments that contain layers, with new layers that have the policy."""
+    return {name: _recreate_layers(value, policy) for name, value in trial.case.init.items() if _holds_layers(value)}
 
 
 @contextmanager
 def policy_set(policy: str) -> Iterator[None]:
-    """Set Keras's global dtype policy for a while."""
+    """Set Keras's global dtype policy inside the context."""
     import keras
 
     before = keras.config.dtype_policy()
@@ -83,19 +83,20 @@ def policy_set(policy: str) -> Iterator[None]:
 
 
 def computes_in(dtype: str) -> bool:
-    """Whether Keras's operations on this backend keep this dtype: float64 becomes float32 on some."""
+    """Whether Keras's operations on this backend keep this dtype. Some turn float64 into float32."""
     import keras
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # JAX says what it leaves out
+        # JAX warns about each dtype that it replaces.
+        warnings.simplefilter("ignore")
         made = keras.backend.standardize_dtype(keras.ops.zeros((), dtype).dtype)
     return bool(made == dtype == keras.backend.result_type(dtype, dtype))
 
 
 def tensor_caller(trial: Trial, layer: Any) -> Callable[[Arguments], list[Any]]:
-    """Return a built layer as a function to output tensors, in inference.
+    """Return a built layer in inference mode, as a function that takes arguments and returns output tensors.
 
-    On JAX it is compiled, which is faster than operation by operation; where it cannot be, it is called as it is.
+    On JAX it is compiled, which is faster than compiling each operation by itself. If that fails, it runs eagerly.
     """
     import keras
 
@@ -108,36 +109,37 @@ def tensor_caller(trial: Trial, layer: Any) -> Callable[[Arguments], list[Any]]:
 
     def compiled(arguments: Arguments) -> list[Any]:
         keras.utils.set_random_seed(trial.seed)
+        # LW801 compiled-equals-eager reports this exception. The eager call succeeds or raises a clearer one.
         try:
             return leaves(program(*tensors_of(layer, arguments))[0])
-        except Exception:  # LW801 compiled-equals-eager says so; eagerly it works, or says clearly why not
+        except Exception:
             return eager(arguments)
 
     return compiled
 
 
 def to_float64(tensors: list[Any]) -> list[Array]:
-    """Return those tensors that hold numbers, as float64 arrays."""
+    """Return the tensors that contain numbers, as float64 arrays."""
     import keras
 
     arrays = [np.asarray(keras.ops.convert_to_numpy(tensor)) for tensor in tensors]
     return [array.astype("float64") for array in arrays if array.dtype.kind not in "USO"]
 
 
-def _renewed(value: Any, policy: str) -> Any:
-    """Make a layer, or each in a list, anew from its config with another dtype policy."""
+def _recreate_layers(value: Any, policy: str) -> Any:
+    """Recreate a layer, or each layer in a list, from its config with another dtype policy."""
     import keras
 
     if isinstance(value, (list, tuple)):
-        return type(value)(_renewed(item, policy) for item in value)
+        return type(value)(_recreate_layers(item, policy) for item in value)
     if not isinstance(value, keras.layers.Layer):
         return value
-    with blaming("making the layers that it is given anew, under another dtype policy,"):
+    with blaming("recreating the layers in the constructor's arguments with another dtype policy"):
         return type(value).from_config(_with_policy(value.get_config(), policy))
 
 
 def _with_policy(config: Any, policy: str) -> Any:
-    """Put the policy in the place of every float32 policy in a config."""
+    """Replace every float32 policy in a config by this policy."""
     import keras
 
     if isinstance(config, dict) and config.get("class_name") == "DTypePolicy":

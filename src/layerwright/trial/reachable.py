@@ -1,4 +1,4 @@
-"""Every value within reach of a layer: through attributes, containers, plain objects and sublayers."""
+"""Find the values that a layer holds: in attributes, containers, plain objects and sublayers."""
 
 import itertools
 from collections import deque
@@ -7,20 +7,23 @@ from functools import cache
 from typing import Any
 
 FRAMEWORKS = frozenset({"builtins", "keras", "tensorflow", "jax", "jaxlib", "torch", "numpy"})
-"""Packages whose objects are not looked into, but for layers, containers and torch modules."""
+"""Packages whose objects are not searched, except layers, containers and torch modules."""
 
 SHARED = (bool, int, float, str)
-"""Types of which Python keeps one object for equal values in many places."""
+"""Types for which Python often uses the same object in many places, for equal values."""
 
 MOST_ITEMS = 10_000
-"""How many items of one container are looked at."""
+"""How many items of one container are searched."""
 
 
 def reachable(layer: Any, wanted: Callable[[Any], bool]) -> list[tuple[str, Any]]:
-    """Return every value within reach of the layer that `wanted` is true of, each with the way to it."""
+    """Return every value in the layer for which `wanted` returns True, with its path, such as `self.hidden`.
+
+    Values inside such a value are not searched.
+    """
     found: list[tuple[str, Any]] = []
     seen = {id(layer)}
-    queue = deque(_children("self", layer))
+    queue = deque(_items_with_paths("self", layer))
     while queue:
         path, value = queue.popleft()
         if id(value) in seen and not isinstance(value, SHARED):
@@ -29,11 +32,11 @@ def reachable(layer: Any, wanted: Callable[[Any], bool]) -> list[tuple[str, Any]
         if wanted(value):
             found.append((path, value))
         else:
-            queue.extend(_children(path, value))
+            queue.extend(_items_with_paths(path, value))
     return found
 
 
-def _children(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+def _items_with_paths(path: str, value: Any) -> Iterator[tuple[str, Any]]:
     import keras
 
     if isinstance(value, Mapping):
@@ -44,13 +47,13 @@ def _children(path: str, value: Any) -> Iterator[tuple[str, Any]]:
             yield f"{path}[{index}]", item
     elif isinstance(value, keras.random.SeedGenerator):
         yield f"{path}.state", value.state
-    elif _is_opened(value):
+    elif _is_searched(value):
         for name, item in _attributes(value):
             yield f"{path}.{name}", item
 
 
-def _is_opened(value: Any) -> bool:
-    """Whether an object's attributes are looked at."""
+def _is_searched(value: Any) -> bool:
+    """Whether an object's attributes are searched."""
     import keras
 
     if isinstance(value, type) or not hasattr(value, "__dict__"):
@@ -62,7 +65,7 @@ def _is_opened(value: Any) -> bool:
 
 
 def _attributes(value: Any) -> Iterator[tuple[str, Any]]:
-    """Return an object's attributes. Torch keeps those that are parameters and modules in dictionaries of its own."""
+    """Yield an object's attributes. Torch stores parameters and modules in separate dictionaries."""
     import keras
 
     internal = _layer_internals() if isinstance(value, keras.layers.Layer) else frozenset()
@@ -76,8 +79,8 @@ def _attributes(value: Any) -> Iterator[tuple[str, Any]]:
 
 @cache
 def _layer_internals() -> frozenset[str]:
-    """Names of the attributes in which every layer keeps its books."""
+    """Return the names of the internal attributes that Keras and its backends give every layer."""
     import keras
 
-    books = {"_torch_params", "_self_unconditional_checkpoint_dependencies", "_self_unconditional_dependency_names"}
-    return frozenset(vars(keras.layers.Layer())) | books
+    extra = {"_torch_params", "_self_unconditional_checkpoint_dependencies", "_self_unconditional_dependency_names"}
+    return frozenset(vars(keras.layers.Layer())) | extra

@@ -1,4 +1,4 @@
-"""Replace slices of what a layer is called with, and see which slices of its outputs move: an influence map."""
+"""Replace slices of a layer's inputs and measure which slices of its outputs change: an influence map."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,20 +11,24 @@ from layerwright.trial.trial import Trial, restore, snapshot
 
 Call = Callable[[Arguments], list[Array]]
 MOST_SLICES = 16
-UNREPEATABLE = "two calls with the same inputs, state and seeds differ, so a replaced input proves nothing"
+UNREPEATABLE = (
+    "two calls with the same inputs, state and seeds give different outputs, so the influence of an input cannot be "
+    "measured"
+)
 
 
 def calling(trial: Trial, layer: Any, usual: Arguments, training: bool, *, loops_only: bool = True) -> Call:
-    """Return a layer as a function from arguments like `usual` to the list of its output arrays.
+    """Return a layer as a function that takes arguments like `usual` and returns the list of output arrays.
 
-    Each call starts from the same state and seeds. On JAX it is compiled where it holds a loop, which would else be
-    compiled anew at every call; with `loops_only=False` wherever it can be, as pays where sizes are new: there every
-    operation would be compiled anew.
+    Each call starts from the same state and seeds. On JAX the layer is compiled if it contains a loop, because an eager
+    call would compile the loop again each time. With `loops_only=False` it is compiled whenever that works. This is
+    faster if the sizes are new, because an eager call would compile every operation for them.
     """
     import keras
 
     def eager(arguments: Arguments) -> list[Array]:
-        weights = snapshot(layer.trainable_variables) if training else []  # spectral normalisation assigns its kernel
+        # Some layers assign trainable weights in training mode: SpectralNormalization assigns the kernel.
+        weights = snapshot(layer.trainable_variables) if training else []
         outputs = leaves(trial.call(layer, arguments, training=training))
         restore(weights)
         return outputs
@@ -37,24 +41,26 @@ def calling(trial: Trial, layer: Any, usual: Arguments, training: bool, *, loops
         with keras.StatelessScope():
             return leaves(flat(*tensors))
 
-    if loops_only and not _holds_a_loop(trial, pure, usual):
+    if loops_only and not _contains_loop(trial, pure, usual):
         return eager
     compiled = trial.backend.jit(pure)
 
     def call(arguments: Arguments) -> list[Array]:
+        # A layer may raise anything while it is traced. The eager call succeeds or raises a clearer exception.
         try:
             outputs = compiled(*map(keras.ops.convert_to_tensor, arguments.arrays()))
-        except Exception:  # a layer may raise anything under a trace; eagerly it works, or says clearly why not
+        except Exception:
             return eager(arguments)
         return [np.asarray(keras.ops.convert_to_numpy(output)) for output in outputs]
 
     return call
 
 
-def _holds_a_loop(trial: Trial, function: Callable[..., Any], usual: Arguments) -> bool:
+def _contains_loop(trial: Trial, function: Callable[..., Any], usual: Arguments) -> bool:
+    # A layer may raise anything while it is traced. LW801 compiled-equals-eager reports it.
     try:
         program = trial.backend.trace(function, usual.arrays())
-    except Exception:  # a layer may raise anything under a trace; LW801 compiled-equals-eager says so
+    except Exception:
         return False
     return "scan[" in program or "while[" in program
 
@@ -69,11 +75,11 @@ def influence_map(
     most: int = MOST_SLICES,
     rows: int | None = None,
 ) -> Array | None:
-    """Replace slices along `axis` by the other draw's, in the arrays at `places`, and see which outputs move.
+    """Replace slices along `axis`, in the arrays at `places`, by those of `other`, and measure the change of outputs.
 
-    Entry (i, j) is how much output slice i moved when input slice j was replaced. Of an axis longer than `most` so many
-    slices, evenly spread, are replaced; the columns of others are NaN. `rows` is the number of output slices, if that
-    is not the number of input slices. None if equal calls give different outputs.
+    Entry (i, j) is the change of output slice i when input slice j was replaced. If the axis is longer than `most`,
+    only that many slices, evenly spread, are replaced; the columns of the others are NaN. `rows` is the number of
+    output slices, if it is not the number of input slices. Returns None if equal calls give different outputs.
     """
     base = call(usual)
     size = usual.arrays()[places[0]].shape[axis]
@@ -84,12 +90,12 @@ def influence_map(
 
 
 def spread(size: int, most: int = MOST_SLICES) -> list[int]:
-    """Return all indices of an axis, or `most` from its first to its last."""
+    """Return all indices of an axis, or `most` evenly spread ones from the first to the last."""
     return sorted({int(index) for index in np.linspace(0, size - 1, min(size, most))})
 
 
 def replaced(usual: Arguments, other: Arguments, places: Sequence[int], axis: int, index: Any) -> Arguments:
-    """Take `index` along `axis` from `other` in the arrays at `places`, everything else from `usual`."""
+    """Return `usual` with the slice `index` along `axis` taken from `other`, in the arrays at `places`."""
     arrays = list(usual.arrays())
     for place in places:
         arrays[place] = arrays[place].copy()
@@ -99,11 +105,11 @@ def replaced(usual: Arguments, other: Arguments, places: Sequence[int], axis: in
 
 
 def moves(before: Sequence[Array], after: Sequence[Array], axis: int) -> Array:
-    """Return how much each slice along `axis` moved, at most over all outputs; infinite where NaN or shape changed."""
-    return np.asarray(np.max([_slice_moves(a, b, axis) for a, b in zip(before, after, strict=True)], axis=0))
+    """Return the largest change of each slice along `axis` over all outputs; infinite if NaN or the shape changed."""
+    return np.asarray(np.max([_change_of_slices(a, b, axis) for a, b in zip(before, after, strict=True)], axis=0))
 
 
-def _slice_moves(before: Array, after: Array, axis: int) -> Array:
+def _change_of_slices(before: Array, after: Array, axis: int) -> Array:
     size = before.shape[axis]
     if before.shape != after.shape:
         return np.full(size, np.inf)
@@ -118,15 +124,15 @@ def _slice_moves(before: Array, after: Array, axis: int) -> Array:
 
 
 def with_axis(arrays: Sequence[Array], axis: int, size: int) -> list[int]:
-    """Return the places of arrays that have `size` slices along `axis`."""
+    """Return the indices of the arrays that have `size` slices along `axis`."""
     return [place for place, array in enumerate(arrays) if array.ndim > axis and array.shape[axis] == size]
 
 
 def who_sees_whom(influence: Array, whole: str = "output", part: str = "sample", most: int = 4) -> str:
-    """Name the pairs off the diagonal that moved, strongest first; empty if there are none."""
+    """Name the entries off the diagonal that are not 0, the largest changes first; empty if there are none."""
     off = np.where(np.eye(len(influence), dtype=bool), 0.0, influence)
     pairs = [(i, j) for i, j in np.argwhere(off > 0).tolist()]
     strongest = sorted(pairs, key=lambda pair: -off[pair])
-    words = [f"{whole} {i} moved by {off[i, j]:.3g} with {part} {j}" for i, j in strongest[:most]]
+    words = [f"{whole} {i} changed with {part} {j} (by {off[i, j]:.3g})" for i, j in strongest[:most]]
     more = f" and {len(pairs) - most} more" if len(pairs) > most else ""
     return ", ".join(words) + more

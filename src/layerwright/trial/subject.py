@@ -1,4 +1,4 @@
-"""The layer that the checks of axes call: weights off their initial values, equal state and seeds at every call."""
+"""Provide the layer that most checks call: its weights moved off their initial values, every call repeatable."""
 
 from typing import Any
 
@@ -14,9 +14,10 @@ LOW_PRECISION = {"float16": 2e-2, "bfloat16": 2e-1}
 
 @once_per_trial
 def lively(trial: Trial) -> Any:
-    """Return a built layer whose trainable weights are off their initial values, so that no gate at zero hides a path.
+    """Return a built layer whose trainable weights are moved off their initial values.
 
-    Each weight's constraint is kept to. Where moved weights make finite outputs NaN or infinite, they are put back.
+    A gate that is initialised at zero would hide the influence of other inputs and weights. Each weight's constraint is
+    applied. If the moved weights make finite outputs NaN or infinite, the initial values are restored.
     """
     layer = trial.construct()
     as_built = leaves(trial.call(layer, trial.usual))
@@ -27,30 +28,30 @@ def lively(trial: Trial) -> Any:
             weight.assign(np.asarray(value + 0.1 * rng.uniform(0.5, 1.0, value.shape), value.dtype))
             if weight.constraint is not None:
                 weight.assign(weight.constraint(weight.value))
-    if initial and _not_finite(leaves(trial.call(layer, trial.usual))) > _not_finite(as_built):
+    if initial and _count_not_finite(leaves(trial.call(layer, trial.usual))) > _count_not_finite(as_built):
         restore(initial)
     return layer
 
 
 @once_per_trial
 def caller(trial: Trial, training: bool) -> Call:
-    """Return the lively layer as a function from arguments to the list of its output arrays."""
+    """Return the layer from `lively` as a function that takes arguments and returns the list of output arrays."""
     return calling(trial, lively(trial), trial.usual, training)
 
 
 def larger(trial: Trial) -> int:
-    """Return a batch size larger than the usual one: 7 if that is, a size that other checks call and so compile too."""
+    """Return a batch size larger than the usual one: 7 if possible, which other checks also use and so compile."""
     usual = trial.usual.batch
     return 7 if usual < 7 else 2 * usual
 
 
 def tolerance(trial: Trial) -> float:
-    """Return how far outputs may differ, relative to their scale, for rounding alone where kernels differ."""
+    """Return how much outputs may differ, relative to their scale, because of rounding in different kernels."""
     return LOW_PRECISION.get(str(lively(trial).compute_dtype), 1e-5)
 
 
 def draws(trial: Trial, *, training: bool = False) -> bool:
-    """Whether the layer's outputs, in inference by default, change with its seeds or with what an earlier call left."""
+    """Whether the layer's outputs, by default in inference mode, depend on seeds or on earlier calls."""
     layer = lively(trial)
     before = snapshot(layer.non_trainable_variables)
     first = trial.call(layer, trial.usual, training=training, keep_state=True)
@@ -59,5 +60,5 @@ def draws(trial: Trial, *, training: bool = False) -> bool:
     return not bitwise_equal(first, second)
 
 
-def _not_finite(outputs: list[Array]) -> int:
+def _count_not_finite(outputs: list[Array]) -> int:
     return sum(int((~np.isfinite(leaf)).sum()) for leaf in outputs if leaf.dtype.kind == "f")

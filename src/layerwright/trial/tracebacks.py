@@ -1,4 +1,4 @@
-"""Whose code an exception, or a moment of a trace, comes from: the layer's own, Keras's or another library's."""
+"""Decide whether an exception or a traced operation comes from the layer's own code, from Keras or from elsewhere."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ Stack = Sequence[tuple[FrameType, Owner]]
 
 
 def stack_of(error: BaseException, layer: Any) -> Stack:
-    """Return the frames of an exception's traceback, outermost first, each with its owner; see `owned`."""
+    """Return the frames of an exception's traceback, outermost first, each with the owner of its code; see `owned`."""
     frames, trace = [], error.__traceback__
     while trace is not None:
         frames.append(trace.tb_frame)
@@ -22,16 +22,16 @@ def stack_of(error: BaseException, layer: Any) -> Stack:
 
 
 def owned(frames: Sequence[FrameType], layer: Any) -> Stack:
-    """Return the frames from the layer's own `call` on, each with its owner.
+    """Return the frames from the layer's own `call` on, each with the owner of its code.
 
-    The layer's own code is what lies beside the files that define its class and the class's bases.
+    The layer's own code is in the files that define its class and the class's bases, and in the folders of these files.
     """
     import keras
 
     calls = [frame.f_code.co_name == "call" and _first_argument(frame) is layer for frame in frames]
     inside = frames[calls.index(True) :] if True in calls else []
     root = str(Path(keras.__file__).parent) + os.sep
-    own = _own_places(type(layer))
+    own = _own_files_and_folders(type(layer))
 
     def owner(path: str) -> Owner:
         if path.startswith(root):
@@ -46,12 +46,12 @@ def _first_argument(frame: FrameType) -> Any:
 
 
 def is_asked_by_layer(stack: Stack) -> bool:
-    """Whether the layer's own code called what the last frames run, with no function of Keras in between."""
+    """Whether the layer's own code called the library code in the last frames directly, not through Keras."""
     return next((owner for _, owner in reversed(stack) if owner != "other"), "keras") == "layer"
 
 
 def keras_functions(stack: Stack) -> list[str]:
-    """Return the files and names of Keras's functions that ran, outermost first, as `ops/numpy.py:reshape`."""
+    """Return the file and name of each Keras function in the stack, outermost first, such as `ops/numpy.py:reshape`."""
     return [
         f"{'/'.join(Path(frame.f_code.co_filename).parts[-2:])}:{frame.f_code.co_name}"
         for frame, owner in stack
@@ -61,7 +61,7 @@ def keras_functions(stack: Stack) -> list[str]:
 
 @contextmanager
 def whole_tracebacks() -> Iterator[None]:
-    """Keep the frames that Keras would drop from tracebacks."""
+    """Keep the frames that Keras would remove from tracebacks."""
     import keras
 
     filtering = keras.config.is_traceback_filtering_enabled()
@@ -73,8 +73,8 @@ def whole_tracebacks() -> Iterator[None]:
             keras.config.enable_traceback_filtering()
 
 
-def _own_places(kind: type) -> set[str]:
-    """Return the files that define a class and its bases, and their folders but for those of installed packages."""
+def _own_files_and_folders(kind: type) -> set[str]:
+    """Return the files that define a class and its bases, and their folders, except those of installed packages."""
     bases = [base for base in kind.__mro__ if base.__module__.partition(".")[0] not in LIBRARIES]
     methods = [value for base in bases for value in vars(base).values() if isinstance(value, FunctionType)]
     files = {method.__code__.co_filename for method in methods}

@@ -1,6 +1,6 @@
-"""A trial: one case, constructed, built, fed and called on this process's backend. All that a check gets to see.
+"""`Trial`: construct, build and call the layer of one case on this process's backend. A check receives a `Trial`.
 
-Keras is imported inside functions, so that the catalogue of checks can be listed without loading it.
+Keras is imported inside functions, so that checks can be listed without loading it.
 """
 
 import warnings
@@ -14,7 +14,7 @@ import numpy as np
 from layerwright import backends
 from layerwright.core.case import Case, InputSpec
 from layerwright.core.errors import LayerError, chain, root_cause
-from layerwright.trial.arguments import Arguments, Array, describe
+from layerwright.trial.arguments import Arguments, Array, describe, map_leaves
 
 BATCH_SIZES = (4, 3, 7, 11)
 P = ParamSpec("P")
@@ -22,7 +22,7 @@ R = TypeVar("R")
 
 
 def once_per_trial(function: Callable[Concatenate["Trial", P], R]) -> Callable[Concatenate["Trial", P], R]:
-    """Compute a function of a trial, and of further hashable arguments, once for each trial, which keeps the result."""
+    """Compute a function of a trial and of hashable arguments once for each trial, and store the result in the trial."""
 
     @wraps(function)
     def remembered(trial: "Trial", /, *arguments: P.args, **options: P.kwargs) -> R:
@@ -38,8 +38,8 @@ def once_per_trial(function: Callable[Concatenate["Trial", P], R]) -> Callable[C
 class Trial:
     """One case on this process's backend.
 
-    Everything drawn at random follows from `seed`; every construction starts from the same global seed, so two
-    constructions have equal initial weights.
+    All random values depend on `seed` only. Each construction starts from the same global seed, so that two layers have
+    equal initial weights.
     """
 
     def __init__(self, case: Case, seed: int = 0) -> None:
@@ -57,14 +57,18 @@ class Trial:
         import keras
 
         keras.utils.set_random_seed(self.seed)
-        with blaming("constructing it"):
+        with blaming("constructing the layer"):
             return self.case.construct(**overrides)
 
     @property
     def batch(self) -> int:
-        """The usual number of samples: one that no axis of the case has as its size."""
-        taken = {size for spec in self.case.specs() for size in spec.concrete(0)[1:]}
+        """The usual number of samples. No other axis of the case has this size."""
+        taken = {size for spec in self.case.specs() for size in self.shape_of(spec, 0)[1:]}
         return next((size for size in BATCH_SIZES if size not in taken), 13)
+
+    def shape_of(self, spec: InputSpec, batch: int, free: Mapping[int, int] | None = None) -> tuple[int, ...]:
+        """Return the shape of a tensor of the case, its free axes of the sizes given or of the usual ones."""
+        return spec.concrete(batch, free, self.case.traits.minimum)
 
     def arguments(
         self, batch: int | None = None, *, free: Mapping[int, int] | None = None, seed: int = 0, scale: float = 1.0
@@ -72,18 +76,18 @@ class Trial:
         """Draw call arguments for the case.
 
         Args:
-            batch: Number of samples; the usual one by default.
-            free: Sizes for free (`None`) axes, by axis.
-            seed: Another seed draws other values.
-            scale: Multiplies floating-point inputs.
+            batch: The number of samples; by default the usual one.
+            free: The sizes of free (`None`) axes, by axis.
+            seed: Draws other values than another seed.
+            scale: The factor of floating-point inputs.
         """
         size = self.batch if batch is None else batch
-        return self.arguments_of(lambda spec: spec.concrete(size, free), seed=seed, scale=scale)
+        return self.arguments_of(lambda spec: self.shape_of(spec, size, free), seed=seed, scale=scale)
 
     def arguments_of(
         self, shape_of: Callable[[InputSpec], tuple[int, ...]], *, seed: int = 0, scale: float = 1.0
     ) -> Arguments:
-        """Draw call arguments whose shapes `shape_of` chooses; otherwise as `arguments`."""
+        """Draw call arguments with the shapes that `shape_of` returns; otherwise as `arguments`."""
         rng = np.random.default_rng((self.seed, seed))
 
         def draw(spec: InputSpec) -> Array:
@@ -96,7 +100,7 @@ class Trial:
 
     @cached_property
     def usual(self) -> Arguments:
-        """The usual arguments: those of `arguments()`, drawn once."""
+        """The usual arguments: those of `arguments()`, drawn only once."""
         return self.arguments()
 
     def built(self, arguments: Arguments | None = None) -> Any:
@@ -112,14 +116,15 @@ class Trial:
     def call(self, layer: Any, arguments: Arguments, *, training: bool | None = None, keep_state: bool = False) -> Any:
         """Call the layer eagerly and return its outputs as NumPy arrays, in the layer's own structure.
 
-        Global random generators are seeded first, and the layer's non-trainable variables (statistics, seeds) are
-        put back afterwards, so that equal calls give equal outputs and one check never disturbs the next.
+        Global random generators are seeded first. The layer's non-trainable variables (statistics, seeds) are restored
+        afterwards. So equal calls give equal outputs, and no check affects another.
 
         Args:
             layer: The layer.
-            arguments: What to call it with.
-            training: Passed on if it is not None; a layer whose `call` does not take it hands it to its sublayers.
-            keep_state: Leave state as the call left it.
+            arguments: The arguments to call it with.
+            training: Passed to the layer unless it is None. If the layer's `call` does not take it, Keras passes it to
+                the sublayers.
+            keep_state: Do not restore the state after the call.
 
         Raises:
             LayerError: If the layer raises.
@@ -132,39 +137,47 @@ class Trial:
     def call_raw(
         self, layer: Any, arguments: Arguments, *, training: bool | None = None, keep_state: bool = False
     ) -> Any:
-        """As `call`, but return what the layer returned."""
+        """As `call`, but return the tensors that the layer returned."""
         import keras
 
         keras.utils.set_random_seed(self.seed)
         before = snapshot(layer.non_trainable_variables) if getattr(layer, "built", False) and not keep_state else None
         options = {} if training is None else {"training": training}
-        tensors = arguments.map(lambda array: keras.ops.convert_to_tensor(array.copy()))  # torch would share memory
-        with blaming(f"calling it on {describe(arguments)}"), self.backend.inference():
+        tensors = arguments.map(self._to_tensor)
+        with blaming(f"calling the layer on {describe(arguments)}"), self.backend.inference():
             outputs = layer(tensors.inputs, **{**tensors.call, **options})
         if before is not None:
             restore(before)
         return outputs
 
+    def _to_tensor(self, array: Array) -> Any:
+        """Return a tensor of this backend that shares no memory with the array. Only TensorFlow has string tensors."""
+        import keras
+
+        if array.dtype.kind in "USO" and self.backend.NAME != "tensorflow":
+            return array.copy()
+        return keras.ops.convert_to_tensor(array.copy())
+
     def symbolic_call(self, layer: Any, *, batch: int | None = None, free: bool = True) -> Any:
-        """Call the layer on `KerasTensor`s and return the `KerasTensor`s it gives.
+        """Call the layer on `KerasTensor`s and return the `KerasTensor`s that it returns.
 
         Args:
             layer: The layer.
-            batch: The batch axis: None (unknown) or a size.
-            free: Whether the case's free axes are left unknown; else they get their usual sizes.
+            batch: The batch size, or None for an unknown one.
+            free: Whether the case's free axes have unknown sizes. Otherwise they get their usual sizes.
         """
         import keras
 
         def symbol(spec: InputSpec) -> Any:
-            shape = (batch, *spec.shape[1:]) if free else (batch, *spec.concrete(0)[1:])
+            shape = (batch, *spec.shape[1:]) if free else (batch, *self.shape_of(spec, 0)[1:])
             return keras.KerasTensor(shape, dtype=spec.dtype)
 
         call = {name: _map_specs(symbol, value) for name, value in self.case.call.items()}
-        with blaming("calling it symbolically, as a functional model does,"):
+        with blaming("calling the layer symbolically, as a functional model does,"):
             return layer(_map_specs(symbol, self.case.inputs), **call)
 
     def function(self, layer: Any, arguments: Arguments, *, training: bool | None = None) -> Callable[..., Any]:
-        """Return the layer as a function of flat native tensors, in the order of `arguments.arrays()`."""
+        """Return the layer as a function of the backend's tensors, in the order of `arguments.arrays()`."""
         options = {} if training is None else {"training": training}
 
         def flat(*tensors: Any) -> Any:
@@ -175,31 +188,31 @@ class Trial:
 
 
 def takes_argument(layer: Any, name: str) -> bool:
-    """Whether the layer's `call` has an argument of this name."""
+    """Whether the layer's `call` has an argument with this name."""
     return name in layer._call_signature.parameters if hasattr(layer, "_call_signature") else False
 
 
 def snapshot(variables: Sequence[Any]) -> list[tuple[Any, Array]]:
-    """Remember the values of variables."""
+    """Return variables with copies of their values."""
     import keras
 
     return [(variable, np.array(keras.ops.convert_to_numpy(variable.value))) for variable in variables]
 
 
 def restore(values: Sequence[tuple[Any, Array]]) -> None:
-    """Give variables back the values that `snapshot` remembered."""
+    """Set variables to the values that `snapshot` returned."""
     for variable, value in values:
         variable.assign(value)
 
 
 def copy_weights(source: Any, target: Any) -> None:
-    """Give `target`, a layer built from the same case, the values of every variable of `source`, seeds included."""
+    """Copy the values of all variables of `source`, seeds included, to `target`, a layer built from the same case."""
     for there, here in zip(target.variables, source.variables, strict=True):
         there.assign(here.value)
 
 
 def randomise(layer: Any, seed: int = 0) -> None:
-    """Move every floating-point weight of a built layer off its initial value, so that lost values show."""
+    """Move each floating-point weight of a built layer off its initial value, so that a lost value is noticed."""
     import keras
 
     rng = np.random.default_rng(seed)
@@ -222,16 +235,18 @@ def _holds_specs(value: Any) -> bool:
 
 
 def _map_specs(function: Callable[[InputSpec], Any], value: Any) -> Any:
-    import keras
-
-    return keras.tree.map_structure(lambda leaf: function(leaf) if isinstance(leaf, InputSpec) else leaf, value)
+    return map_leaves(lambda leaf: function(leaf) if isinstance(leaf, InputSpec) else leaf, value)
 
 
 @contextmanager
 def blaming(doing: str) -> Iterator[None]:
-    """Turn what the layer raises into a `LayerError` that says what was being done and what first went wrong.
+    """Convert an exception of the layer to a `LayerError` that says what was being done and what first went wrong.
 
-    Its warnings are not ours to show. `SystemExit` and `MemoryError` pass: they are no answer, and end the check.
+    The layer's warnings are not shown. `SystemExit` and `MemoryError` are not converted: they say nothing about the
+    layer, and end the check.
+
+    Args:
+        doing: What is being done, as the subject of the sentence "<doing> raised ValueError: …".
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

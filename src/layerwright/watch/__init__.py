@@ -1,1 +1,1 @@
-"""Watch a model learn, batch by batch, on every backend, from inside the compiled training step."""
+"""Records how a model trains, batch by batch, inside the compiled training step, on every backend."""

@@ -1,4 +1,7 @@
-"""A training step on JAX, where nothing is assigned: what was seen travels with the state, and leaves it at the end."""
+"""The watched training step on JAX, where a step assigns nothing.
+
+The statistics travel with the state through Keras's stateless functions, and leave it at the end of the step.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -10,41 +13,44 @@ import keras
 from keras import ops
 
 from layerwright.backends.interception import intercepted, shadowed
-from layerwright.watch.forward import Forward, bundled, first_rows, packed, units_axis
-from layerwright.watch.plan import Plan
-from layerwright.watch.statistics import COLUMNS, row
+from layerwright.watch import statistic_names
+from layerwright.watch.forward import ForwardPass, bundle_vectors, first_rows, layer_path, stack_rows, units_axis
+from layerwright.watch.request import WatchRequest
+from layerwright.watch.statistics import statistics_row
 from layerwright.watch.weights import update_ratios, weight_rows
 
-SPARE = 64
-"""How many more gradients can be seen than twice the layers: for layers called often and outputs beyond the first."""
+SPARE_SLOTS = 64
+"""Gradient slots beyond two for each layer, for layers with many calls or many outputs."""
 
 
 class FunctionalStep:
-    """Makes `train_step` return what was seen in it.
+    """Makes `train_step` also return the statistics of the step.
 
-    The gradient of an activation leaves `jax.value_and_grad` as the gradient by an argument of zeros, a *slot*, which
-    is added behind the trainable variables and taken away before the optimizer sees it.
+    `jax.value_and_grad` returns gradients of arguments only. So each watched activation gets a *slot*: an argument of
+    zeros whose gradient is, by a custom rule, the statistics of the activation's gradient. The slots are appended to
+    the trainable variables, and removed before the optimizer gets the gradients.
 
     Raises:
-        ValueError: If such gradients are wanted of a model with a `train_step` of its own, which would meet the slots.
+        ValueError: If activation gradients are requested for a model that overrides `train_step`. Such a model would
+            take the slots for weights.
     """
 
-    def __init__(self, model: Any, plan: Plan) -> None:
-        if plan.activation_gradients and type(model).train_step is not keras.Model.train_step:
+    def __init__(self, model: Any, request: WatchRequest) -> None:
+        if request.activation_gradients and type(model).train_step is not keras.Model.train_step:
             raise ValueError(
-                f"Watch: on JAX gradients=('activation',) needs Keras's own train_step, and {type(model).__name__} has "
-                "another, to which the gradients would look like some of weights; leave 'activation' out."
+                "Watch: on JAX, gradients=('activation',) needs Keras's own train_step, but "
+                f"{type(model).__name__} overrides it; remove 'activation' from gradients."
             )
         self._model = model
-        self._plan = plan
-        self._slots = 2 * len(plan.layers) + SPARE if plan.activation_gradients else 0
+        self._request = request
+        self._slots = 2 * len(request.layers) + SPARE_SLOTS if request.activation_gradients else 0
         self._gradient_names: list[str] = []
-        self._seen: dict[str, Any] = {}
+        self._statistics: dict[str, Any] = {}
         self.skipped: dict[str, str] = {}
 
     @contextmanager
     def installed(self) -> Iterator[None]:
-        """While open, the model's training step is the one that sees."""
+        """Within this context, the model's training step also returns statistics."""
         model = self._model
         owners = [
             (model, "train_step", self._train_step),
@@ -62,79 +68,80 @@ class FunctionalStep:
     def _train_step(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def train_step(state: Any, data: Any) -> Any:
             trainable, others, optimizer, metrics = state
-            self._seen = {}
-            width = len(COLUMNS) + self._plan.bins
+            self._statistics = {}
+            width = len(statistic_names.row_columns()) + self._request.bins
             slots = [jnp.zeros(width)] * self._slots
             logs, state = original(([*trainable, *slots], others, optimizer, metrics), data)
             trainable, others, optimizer, metrics = state
-            others, seen = self._parted(others, self._model.non_trainable_variables)
-            for each in seen:
-                self._seen.update(each)
-            return {"logs": logs, "seen": self._seen}, (trainable, others, optimizer, metrics)
+            others, appended = self._split_appended(others, self._model.non_trainable_variables)
+            for each in appended:
+                self._statistics.update(each)
+            return {"logs": logs, "statistics": self._statistics}, (trainable, others, optimizer, metrics)
 
         return train_step
 
     def _stateless_call(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def stateless_call(trainable: Any, others: Any, *args: Any, **kwargs: Any) -> Any:
-            trainable, slots = self._parted(trainable, self._model.trainable_variables)
-            others, seen = self._parted(others, self._model.non_trainable_variables)
-            forward = Forward(self._plan, self._tap(slots) if slots else None)
-            with intercepted(self._plan.layers, forward.see):
+            trainable, slots = self._split_appended(trainable, self._model.trainable_variables)
+            others, appended = self._split_appended(others, self._model.non_trainable_variables)
+            forward = ForwardPass(self._request, self._gradient_tap(slots) if slots else None)
+            with intercepted(self._request.layers, forward.collect):
                 outputs, others, *losses = original(trainable, others, *args, **kwargs)
-            self.skipped.update(forward.skipped())
-            found = {"activation": packed(forward.rows()), "means": bundled(forward.means())}
-            return outputs, [*others, *seen, found], *losses
+            self.skipped.update(forward.skipped_layers())
+            found = {"activation": stack_rows(forward.rows()), "means": bundle_vectors(forward.feature_means())}
+            return outputs, [*others, *appended, found], *losses
 
         return stateless_call
 
     def _stateless_compute_loss(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def stateless_compute_loss(trainable: Any, others: Any, *args: Any, **kwargs: Any) -> Any:
-            trainable, _ = self._parted(trainable, self._model.trainable_variables)
-            others, seen = self._parted(others, self._model.non_trainable_variables)
+            trainable, _ = self._split_appended(trainable, self._model.trainable_variables)
+            others, appended = self._split_appended(others, self._model.non_trainable_variables)
             loss, (trainable, others, metrics) = original(trainable, others, *args, **kwargs)
-            return loss, (trainable, [*others, *seen], metrics)
+            return loss, (trainable, [*others, *appended], metrics)
 
         return stateless_compute_loss
 
     def _enforce_sharding(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def enforce_sharding(trainable: Any, others: Any, *args: Any) -> Any:
-            others, seen = self._parted(others, self._model.non_trainable_variables)
+            others, appended = self._split_appended(others, self._model.non_trainable_variables)
             trainable, others, *rest = original(trainable, others, *args)
-            return trainable, [*others, *seen], *rest
+            return trainable, [*others, *appended], *rest
 
         return enforce_sharding
 
     def _stateless_apply(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def stateless_apply(optimizer_variables: Any, grads: Any, trainable_variables: Any) -> Any:
             variables = self._model.trainable_variables
-            gradients, slots = self._parted(grads, variables)
-            values, _ = self._parted(trainable_variables, variables)
-            scale = self._loss_scale(optimizer_variables)
+            gradients, slots = self._split_appended(grads, variables)
+            values, _ = self._split_appended(trainable_variables, variables)
+            loss_scale = self._loss_scale(optimizer_variables)
             if slots:
                 rows = dict(zip(self._gradient_names, slots, strict=False))
-                self._seen["activation_gradient"] = packed(
-                    {name: _unscaled(each, scale) for name, each in rows.items()}
+                self._statistics["activation_gradient"] = stack_rows(
+                    {name: _divide_row(row, loss_scale) for name, row in rows.items()}
                 )
             results = original(optimizer_variables, gradients, values)
-            if self._plan.weights:
-                weights, found = weight_rows(self._plan, variables, values, gradients, scale)
-                self._seen["weight"], self._seen["weight_gradient"] = packed(weights), packed(found)
-                self._seen["update_ratio"] = packed(update_ratios(variables, values, results[0]))
+            if self._request.weights:
+                weights, gradient_rows = weight_rows(self._request, variables, values, gradients, loss_scale)
+                self._statistics["weight"] = stack_rows(weights)
+                self._statistics["weight_gradient"] = stack_rows(gradient_rows)
+                self._statistics["update_ratio"] = stack_rows(update_ratios(variables, values, results[0]))
             return results
 
         return stateless_apply
 
-    def _tap(self, slots: Sequence[Any]) -> Callable[[str, Any], Any]:
+    def _gradient_tap(self, slots: Sequence[Any]) -> Callable[[str, Any], Any]:
         self._gradient_names = []
-        free = iter(slots)
+        free_slots = iter(slots)
 
         def tap(name: str, x: Any) -> Any:
-            slot = next(free, None)
+            slot = next(free_slots, None)
             if slot is None or not jnp.issubdtype(x.dtype, jnp.floating):
                 return x
             self._gradient_names.append(name)
-            layer = self._plan.layers[name.partition("#")[0].partition(":")[0]]
-            return _with_gradient_in(self._plan, units_axis(layer))(x, slot)
+            axis = units_axis(self._request.layers[layer_path(name)])
+            return _identity_with_gradient_slot(self._request, axis)(x, slot)
 
         return tap
 
@@ -145,19 +152,19 @@ class FunctionalStep:
             return optimizer.scale_loss(ops.ones(()))
 
     @staticmethod
-    def _parted(values: Sequence[Any], variables: Sequence[Any]) -> tuple[list[Any], list[Any]]:
-        """Return the values that belong to variables, and what was put behind them."""
+    def _split_appended(values: Sequence[Any], variables: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        """Return the values of the variables, and the values that were appended to them."""
         return list(values[: len(variables)]), list(values[len(variables) :])
 
 
-def _with_gradient_in(plan: Plan, axis: int) -> Callable[[Any, Any], Any]:
-    """Return the identity of its first argument; the gradient by its second is the statistics of that by its first."""
+def _identity_with_gradient_slot(request: WatchRequest, axis: int) -> Callable[[Any, Any], Any]:
+    """Return a function `(x, slot) -> x`. The gradient of `slot` is the row of statistics of the gradient of `x`."""
 
-    def forward(x: Any, slot: Any) -> Any:  # noqa: ARG001 - only its gradient counts
+    def forward(x: Any, slot: Any) -> Any:  # noqa: ARG001 - the slot exists only for its gradient
         return x
 
     def backward(_: None, gradient: Any) -> tuple[Any, Any]:
-        return gradient, row(first_rows(gradient, plan.max_elements), plan.bins, axis)
+        return gradient, statistics_row(first_rows(gradient, request.max_elements), request.bins, axis)
 
     identity: Any = jax.custom_vjp(forward)
     identity.defvjp(lambda x, slot: (x, None), backward)  # noqa: ARG005
@@ -165,8 +172,9 @@ def _with_gradient_in(plan: Plan, axis: int) -> Callable[[Any, Any], Any]:
     return tapped
 
 
-def _unscaled(statistics: Any, scale: Any) -> Any:
-    """Return the statistics of x / scale from those of x."""
-    of_size = jnp.array([name in ("mean", "std", "min", "max") for name in COLUMNS])
-    factors = jnp.where(of_size, 1.0 / scale, 1.0)
-    return statistics * jnp.concatenate([factors, jnp.ones(len(statistics) - len(COLUMNS))])
+def _divide_row(row: Any, scale: Any) -> Any:
+    """Return the row of statistics of x / scale, from the row of x."""
+    columns = [statistic for statistic in statistic_names.STATISTICS if statistic.in_row]
+    scales = jnp.array([statistic.scales for statistic in columns])
+    factors = jnp.where(scales, 1.0 / scale, 1.0)
+    return row * jnp.concatenate([factors, jnp.ones(len(row) - len(columns))])

@@ -1,4 +1,4 @@
-"""Watch a model outside `fit`: in a loop of one's own, in `predict`, or in plain calls."""
+"""Watches a model outside `fit`: in a custom training loop, in `predict`, or in plain calls."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,44 +10,44 @@ from keras import ops, tree
 
 from layerwright import backends
 from layerwright.backends.interception import intercepted, shadowed
-from layerwright.watch.forward import Forward, packed
-from layerwright.watch.plan import Plan
+from layerwright.watch.forward import ForwardPass, stack_rows
+from layerwright.watch.request import WatchRequest
 
-FUNCTIONS = ("train_function", "test_function", "predict_function")
-Receive = Callable[[dict[str, Any]], None]
+KERAS_FUNCTIONS = ("train_function", "test_function", "predict_function")
+OnOutput = Callable[[dict[str, Any]], None]
 
 
 @contextmanager
-def watched_calls(model: Any, plan: Plan, receive: Receive) -> Iterator[None]:
-    """While open, each call of the model hands the statistics of its activations to `receive`.
+def watched_calls(model: Any, request: WatchRequest, on_output: OnOutput) -> Iterator[None]:
+    """Within this context, each call of the model passes the statistics of its activations to `on_output`.
 
-    That holds for calls inside functions that are compiled meanwhile, too: these call back to the host. What Keras has
-    compiled for the model is set aside meanwhile, and on TensorFlow XLA with it, which cannot call back.
+    Functions that are compiled within the context call back to the host. The functions that Keras compiled before are
+    set aside until the context ends. On TensorFlow, so is `jit_compile`, because XLA cannot call back.
     """
-    is_open = False
+    is_running = False
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        nonlocal is_open
-        if is_open:
+        nonlocal is_running
+        if is_running:
             return original(*args, **kwargs)
-        is_open = True
+        is_running = True
         try:
-            forward = Forward(plan)
-            with intercepted(plan.layers, forward.see):
+            forward = ForwardPass(request)
+            with intercepted(request.layers, forward.collect):
                 outputs = original(*args, **kwargs)
         finally:
-            is_open = False
+            is_running = False
         if keras.backend.backend() == "torch" and any(map(backends.current().is_symbolic, tree.flatten(outputs))):
-            return outputs  # Keras tries the model out, on tensors without values
-        for names, rows in packed(forward.rows()).items():
-            _hand_over(names, rows, receive)
+            return outputs  # Keras is inferring shapes, with tensors that have no values
+        for names, rows in stack_rows(forward.rows()).items():
+            _send_to_host(names, rows, on_output)
         return outputs
 
     original = model.call
     jit_compile = getattr(model, "jit_compile", None)
     with ExitStack() as stack:
         stack.enter_context(shadowed(model, "call", call))
-        for name in FUNCTIONS:
+        for name in KERAS_FUNCTIONS:
             stack.callback(setattr, model, name, getattr(model, name, None))
             setattr(model, name, None)
         if jit_compile and keras.backend.backend() == "tensorflow":
@@ -56,17 +56,17 @@ def watched_calls(model: Any, plan: Plan, receive: Receive) -> Iterator[None]:
         yield
 
 
-def _hand_over(names: tuple[str, ...], rows: Any, receive: Receive) -> None:
-    def arrived(rows: Any) -> None:
-        receive({"activation": {names: np.asarray(rows)}})
+def _send_to_host(names: tuple[str, ...], rows: Any, on_output: OnOutput) -> None:
+    def receive(rows: Any) -> None:
+        on_output({"activation": {names: np.asarray(rows)}})
 
     if not backends.current().is_symbolic(rows):
-        arrived(ops.convert_to_numpy(rows))
+        receive(ops.convert_to_numpy(rows))
     elif keras.backend.backend() == "jax":
         import jax
 
-        jax.debug.callback(arrived, rows)
+        jax.debug.callback(receive, rows)
     else:
         import tensorflow as tf
 
-        tf.numpy_function(arrived, [rows], [], stateful=True)
+        tf.numpy_function(receive, [rows], [], stateful=True)

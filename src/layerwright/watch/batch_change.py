@@ -1,4 +1,4 @@
-"""`BatchChangeCallback`: how far a model's outputs on a fixed batch move from step to step."""
+"""`BatchChangeCallback`: how much a model's outputs on a fixed batch change from step to step."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,18 +7,18 @@ import keras
 import numpy as np
 from keras import ops, tree
 
-from layerwright.watch.plan import Plan
-from layerwright.watch.probe import Probe, ProbeWatcher
-from layerwright.watch.training import Training
+from layerwright.watch.probe import Probe, ProbeEvaluator
+from layerwright.watch.request import WatchRequest
+from layerwright.watch.training import WatchedTraining
 
 
 @dataclass(frozen=True)
 class BatchChange:
-    """How far the outputs are from those of the look before.
+    """How much the outputs differ from those at the previous recorded step.
 
     Attributes:
-        step: The training step before which they were computed.
-        mean: The mean over samples and outputs of |yₜ - yₜ₋₁|.
+        step: The training step. The outputs are computed just before it.
+        mean: The mean of |yₜ - yₜ₋₁| over samples and outputs.
         largest: The largest |yₜ - yₜ₋₁|.
     """
 
@@ -28,19 +28,19 @@ class BatchChange:
 
 
 class BatchChangeCallback(keras.callbacks.Callback):
-    """Record how far a model's outputs on the same samples move while `fit` trains it.
+    """Record how much a model's outputs on fixed samples change while `fit` trains it.
 
-    It is the simple form of `Watch(probe=…)`: no layers, no sinks. With a learning rate of 0 every change is 0.
+    This is the simple form of `Watch(probe=…)`, without layers or sinks. If the learning rate is 0, every change is 0.
 
     Args:
-        x: The samples, as the model takes them.
-        every: How many steps there are from one look to the next.
+        x: The samples, in the form that the model takes.
+        every: Record every this many steps, starting with step 0.
 
     Attributes:
-        changes: A `BatchChange` for each look but the first.
+        changes: A `BatchChange` for each recorded step after the first.
 
     Raises:
-        ValueError: If `every` is no positive whole number; from `fit`, if the model cannot take the samples.
+        ValueError: If `every` is not a positive integer. From `fit`, if the model cannot be called on the samples.
 
     Example:
         >>> import keras
@@ -57,43 +57,44 @@ class BatchChangeCallback(keras.callbacks.Callback):
     def __init__(self, x: Any, every: int = 1) -> None:
         super().__init__()
         if not isinstance(every, int) or isinstance(every, bool) or every < 1:
-            raise ValueError(f"BatchChangeCallback: every must be a positive whole number (got {every!r}).")
+            raise ValueError(f"BatchChangeCallback: every must be a positive integer (got {every!r}).")
         self.changes: list[BatchChange] = []
         self.every = every
         self._probe = Probe(x)
         self._step = 0
-        self._before: Any = None
-        self._outputs: Any = None
+        self._previous: Any = None
+        self._pending: Any = None
 
     def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002 - Keras's signature
-        """Make ready to look at the model that `fit` is about to train."""
-        model, plan = self._model, Plan({}, 0, 1, False, False, False)
-        self._prober = ProbeWatcher(self._probe, model, plan)
-        self._training = Training(model, plan, take=lambda _: None, before=self._look)
+        """Prepare to watch the model that `fit` is about to train."""
+        model = self._model
+        request = WatchRequest({}, 0, 1, feature_means=False, activation_gradients=False, weights=False)
+        self._evaluator = ProbeEvaluator(self._probe, model, request)
+        self._training = WatchedTraining(model, request, on_output=lambda _: None, before_step=self._evaluate)
         self._training.prepare()
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002 - Keras's signature
-        """Record the look before, and have the model looked at if it is time."""
-        self._settle()
+        """Store the change of the previous step, and watch the next step if it is due."""
+        self._store_change()
         if self._step % self.every == 0:
-            self._training.watch_next()
+            self._training.watch_next_step()
         self._step += self._model.steps_per_execution
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 - Keras's signature
-        """Record the look before."""
-        self._settle()
+        """Store the change of the previous step."""
+        self._store_change()
 
-    def _look(self, trainable: Any, others: Any) -> None:
+    def _evaluate(self, trainable: Any, others: Any) -> None:
         if self._model.built:
             step = self._step - self._model.steps_per_execution
-            self._outputs = step, self._prober.look(trainable, others)[0]
+            self._pending = step, self._evaluator.evaluate(trainable, others)[0]
 
-    def _settle(self) -> None:
-        if self._outputs is None:
+    def _store_change(self) -> None:
+        if self._pending is None:
             return
-        (step, outputs), self._outputs = self._outputs, None
+        (step, outputs), self._pending = self._pending, None
         now = [np.asarray(ops.convert_to_numpy(each), "float64") for each in tree.flatten(outputs)]
-        if self._before is not None:
-            moved = np.concatenate([abs(new - old).ravel() for new, old in zip(now, self._before, strict=True)])
+        if self._previous is not None:
+            moved = np.concatenate([abs(new - old).ravel() for new, old in zip(now, self._previous, strict=True)])
             self.changes.append(BatchChange(step, float(moved.mean()), float(moved.max())))
-        self._before = now
+        self._previous = now

@@ -1,4 +1,4 @@
-"""`Watch`: what happens to each tensor, batch by batch, inside the compiled training step."""
+"""`Watch`: records how each tensor behaves, batch by batch, inside the compiled training step."""
 
 import logging
 import warnings
@@ -12,61 +12,70 @@ from typing import Any, Literal, get_args
 
 import keras
 
+from layerwright.watch import statistic_names
 from layerwright.watch.attached import watched_calls
 from layerwright.watch.history import History
-from layerwright.watch.looks import Looks
-from layerwright.watch.plan import Plan
-from layerwright.watch.probe import Probe, ProbeWatcher
-from layerwright.watch.records import Kind, Record, Run, Sink, TensorRecord
+from layerwright.watch.probe import Probe, ProbeEvaluator
+from layerwright.watch.records import Kind, Record, Sink, TensorRecord, TrainingRun
+from layerwright.watch.request import WatchRequest
 from layerwright.watch.rules import Rule
-from layerwright.watch.selection import selected
+from layerwright.watch.selection import select_layers
 from layerwright.watch.sinks import sinks_for
-from layerwright.watch.statistics import NAMES, checked
-from layerwright.watch.training import Training
+from layerwright.watch.statistics import validated_options
+from layerwright.watch.step_recorder import StepRecorder
+from layerwright.watch.training import WatchedTraining
 
 Gradients = Literal["activation", "weight"]
 LOG = logging.getLogger("layerwright.watch")
 
 
 class Watch(keras.callbacks.Callback):
-    """Record how each tensor of a model behaves while `fit` trains it, and leave the model as it was.
+    """Record how each tensor of a model behaves while `fit` trains it, without changing the model.
 
-    Every `every` steps the compiled training step also returns statistics of what the watched layers returned. Nothing
-    is added to the model, and nothing about the training changes: where a compiler does not reorder sums because of the
-    additional results, the weights end bit for bit the same. (On torch with `jit_compile=True` the watched steps are
-    compiled apart from the others, and draw other numbers for dropout.)
+    At each recorded step, the compiled training step also returns statistics of the outputs of the watched layers.
+    Nothing is added to the model, and the training stays the same: the final weights are bit for bit equal, unless the
+    compiler orders sums differently because of the additional results. (On torch with `jit_compile=True`, watched steps
+    are compiled separately from the others and draw different random numbers for dropout.)
 
-    Statistics of a tensor x, of its finite elements: `"moments"` (mean, std, norm), `"extrema"` (min, max),
-    `"zero_fraction"` (share of zeros; share of units that are 0 throughout, `dead_fraction`), `"histogram"`, and
-    `"between_batch_shift"`: ‖mₜ - mₜ₋₁‖, absolutely and relative to ‖mₜ₋₁‖, for the feature means m of two batches one
-    after another. The number of elements looked at, `n`, and of those that are not finite, `nonfinite`, are recorded
-    always. Of an activation, the batch's first rows are looked at, up to `max_elements` elements; of weights, all. With
-    `steps_per_execution` above 1 the last of the steps that are executed together is looked at.
+    `Watch` offers these statistics. They describe the finite elements of a tensor.
 
-    Under `keras.distribution`, on JAX, the global batch is what is seen, whichever device or process holds its parts;
-    each process records the same, and marks its records with its number. On TensorFlow a model that a strategy gives
-    several replicas is refused. Where processes train with a loop of their own, as on torch, each sees its own batch.
+    * `"moments"`: `mean`, `std` and `norm`.
+    * `"extrema"`: `min` and `max`.
+    * `"zero_fraction"`: the fraction of zeros, and `dead_fraction`, the fraction of units that are 0 for every sample.
+    * `"histogram"`: the number of elements in each bin.
+    * `"between_batch_shift"`: `shift` = ‖mₜ - mₜ₋₁‖ and `relative_shift` = ‖mₜ - mₜ₋₁‖ / ‖mₜ₋₁‖, for the feature means
+      m of two consecutive batches.
+
+    `Watch` always records `n`, the number of elements that it read, and `nonfinite`, the number of NaN and infinite
+    elements among them. It reads all elements of a weight. From an activation it reads the first rows of the batch, up
+    to `max_elements` elements. If `steps_per_execution` is above 1, it reads the last step of each execution.
+
+    With `keras.distribution` on JAX, `Watch` records the global batch. Each process writes the same records, marked
+    with its process index. On TensorFlow, `Watch` raises an error for a model with several replicas. If several
+    processes each run their own training loop, as on torch, each process records its own batch.
 
     Args:
-        layers: Which layers: paths, names or patterns such as `"encoder/*"`, or layers; by default every layer, nested
-            ones too, except what runs inside a recurrent layer's loop.
-        statistics: Which statistics.
-        gradients: `"activation"` records the gradient of the loss by each watched activation; `"weight"` each trainable
-            weight, its gradient, and its update ratio ‖wₜ₊₁ - wₜ‖ / ‖wₜ‖. The scale of a scaled loss is divided out.
-        every: How many steps there are from one look to the next; the first is at step 0.
-        max_elements: See above.
-        bins: The number of a histogram's bins, equally wide between the smallest and the largest element.
-        probe: A `Probe`: samples whose activations and predictions are compared from look to look.
-        sinks: Folders, which get TensorBoard events and Parquet files, and objects with the methods of `Sink`.
-        rules: Rules such as `NonFinite()`; their alerts go into the log, the sinks and a Python warning, and stop the
-            training if the rule says so.
+        layers: The layers to watch: paths, names, patterns such as `"encoder/*"`, or layer objects. By default, every
+            layer, including nested ones, except layers inside the loop of a recurrent layer.
+        statistics: The statistics to record.
+        gradients: `"activation"` records the gradient of the loss with respect to each watched activation. `"weight"`
+            records each trainable weight, its gradient, and its update ratio ‖wₜ₊₁ - wₜ‖ / ‖wₜ‖. If the loss is
+            scaled, gradients are divided by the scale.
+        every: Record every this many steps, starting with step 0.
+        max_elements: The largest number of elements to read from an activation.
+        bins: The number of histogram bins. They are equally wide, from the smallest to the largest element.
+        probe: A `Probe`: fixed samples whose activations and predictions are compared between recorded steps.
+        sinks: Where to write records: folders, which receive TensorBoard event files and Parquet files, or objects
+            with the methods of `Sink`.
+        rules: Rules such as `NonFinite()`. Their alerts go to the log, to the sinks and into a Python warning. A rule
+            with `stop=True` also stops the training.
 
     Attributes:
-        history: What was recorded, in memory.
+        history: The records, in memory.
 
     Raises:
-        ValueError: If an argument is not one of those above; from `fit`, before it trains, if a name fits no layer, the
-            model cannot take the probe set, or a folder cannot be written into.
+        ValueError: If an argument is invalid. From `fit`, before it trains, if a name matches no layer, the model
+            cannot be called on the probe set, or a folder is not writable.
 
     Example:
         >>> import keras
@@ -95,74 +104,84 @@ class Watch(keras.callbacks.Callback):
         super().__init__()
         for name, size in (("every", every), ("max_elements", max_elements), ("bins", bins)):
             if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-                raise ValueError(f"Watch: {name} must be a positive whole number (got {size!r}).")
+                raise ValueError(f"Watch: {name} must be a positive integer (got {size!r}).")
         if isinstance(gradients, str) or not set(gradients) <= set(get_args(Gradients)):
-            raise ValueError(f"Watch: gradients must be names out of {get_args(Gradients)} (got {gradients!r}).")
+            known = " and ".join(map(repr, get_args(Gradients)))
+            raise ValueError(
+                f"Watch: gradients must be a sequence of {known} (got {gradients!r}); pass gradients=('weight',), for "
+                "example."
+            )
         if probe is not None and not isinstance(probe, Probe):
-            raise ValueError(f"Watch: probe must be a Probe, such as Probe(x[:32]) (got {type(probe).__name__}).")
+            raise ValueError(
+                f"Watch: probe must be a Probe (got {type(probe).__name__}); pass Probe(x[:32]), for example."
+            )
         self.layers = layers
-        self.statistics = checked(statistics)
+        self.statistics = validated_options(statistics)
         self.gradients = tuple(gradients)
         self.every = every
         self.max_elements = max_elements
         self.bins = bins
         self.probe = probe
-        self.rules = tuple(map(deepcopy, rules))  # some remember what they saw
+        self.rules = tuple(map(deepcopy, rules))  # some rules keep earlier values
         for rule in self.rules:
             self._check_rule(rule)
         self.history = History()
-        self._sinks = [sink for each in _listed(sinks) for sink in _sinks(each)]
+        self._sinks = [sink for each in _as_list(sinks) for sink in _sinks_from(each)]
         self._open: list[Sink] = []
         self._step = 0
-        self._looks = Looks(self.statistics)
-        self._training: Training | None = None
-        self._prober: ProbeWatcher | None = None
-        self._watching = 0
-        self._seen: dict[str, Any] | None = None
-        self._probed: Any = None
-        self._said: set[str] = set()
+        self._recorder = StepRecorder(self.statistics)
+        self._training: WatchedTraining | None = None
+        self._evaluator: ProbeEvaluator | None = None
+        self._watched_step = 0
+        self._pending_output: dict[str, Any] | None = None
+        self._pending_probe: Any = None
+        self._warned: set[str] = set()
         weakref.finalize(self, _close_all, self._open)
 
     def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002 - Keras's signature
-        """Make ready to watch the model that `fit` is about to train."""
-        self.close()  # an earlier `fit` may have been broken off
-        model = self._model  # `self.model` would have JAX copy its state back
-        plan = self._plan(model)
-        if self._training is None or not self._training.watches(model, plan):
-            self._training = Training(model, plan, take=self._take, before=self._probe_with)
-            self._prober = None if self.probe is None else ProbeWatcher(self.probe, model, plan)
+        """Prepare to watch the model that `fit` is about to train."""
+        self.close()  # an earlier `fit` may have been interrupted
+        model = self._model  # on JAX, `self.model` copies all state back to the model
+        request = self._request(model)
+        if self._training is None or not self._training.is_for(model, request):
+            self._training = WatchedTraining(
+                model, request, on_output=self._keep_output, before_step=self._evaluate_probe
+            )
+            self._evaluator = None if self.probe is None else ProbeEvaluator(self.probe, model, request)
         self._training.prepare()
         self._open_sinks(model)
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002 - Keras's signature
-        """Record the step before if it was watched, and watch the next one if it is its turn."""
-        self._settle()
+        """Record the previous step if it was watched, and watch the next step if it is due."""
+        self._record_pending()
         steps = self._model.steps_per_execution
-        is_before_one = "between_batch_shift" in self.statistics and self._is_due(self._step + steps, steps)
-        if self._training and (is_before_one or self._is_due(self._step, steps)):
-            self._watching = self._step
-            self._training.watch_next()
+        # The shift at a recorded step needs the feature means of the step before it.
+        is_before_due = "between_batch_shift" in self.statistics and self._is_due(self._step + steps, steps)
+        if self._training and (is_before_due or self._is_due(self._step, steps)):
+            self._watched_step = self._step
+            self._training.watch_next_step()
         self._step += steps
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 - Keras's signature
-        """Record the step before if it was watched."""
-        self._settle()
+        """Record the previous step if it was watched."""
+        self._record_pending()
 
     def on_train_end(self, logs: Any = None) -> None:  # noqa: ARG002 - Keras's signature
-        """Record the last step, and write out what is still in hand."""
+        """Record the last step, and write what is still buffered."""
         self.close()
 
     def close(self) -> None:
-        """Record the last step, and write out what is in hand; `fit` does so at its end, unless it is broken off."""
-        self._settle()
+        """Record the last step, and write what is still buffered. `fit` does this at its end, unless interrupted."""
+        self._record_pending()
         _close_all(self._open)
 
     @contextmanager
     def attached(self, model: Any, sample: Any = None) -> Iterator["Watch"]:
-        """Watch a model outside `fit`: each call of it counts as a step, and each `every`-th is recorded.
+        """Watch a model outside `fit`. Each call of the model counts as a step; every `every`-th call is recorded.
 
-        Activations alone are seen, without shifts between batches, gradients, weights and the probe set. Functions that
-        were compiled before do not call back; what Keras compiles for `predict` is compiled anew.
+        Only activations are recorded: no between-batch shift, gradients, weights or probe set. Calls inside functions
+        that you compiled earlier are not recorded. The functions that Keras compiles for `predict` and others are
+        compiled again.
 
             with watch.attached(model):
                 for x in batches:
@@ -170,41 +189,42 @@ class Watch(keras.callbacks.Callback):
 
         Args:
             model: The model.
-            sample: Inputs to call it with once before, if it is not built yet.
+            sample: Inputs for one call that builds the model, if it is not built yet.
 
         Raises:
             ValueError: As from `fit`.
         """
         if sample is not None and not model.built:
             model(sample)
-        self._model = model  # which rules may tell to stop
-        looks = Looks([name for name in self.statistics if name != "between_batch_shift"])
+        self._model = model  # a rule may set its `stop_training`
+        recorder = StepRecorder([name for name in self.statistics if name != "between_batch_shift"])
 
-        def receive(seen: dict[str, Any]) -> None:
+        def receive(output: dict[str, Any]) -> None:
             step, self._step = self._step, self._step + 1
             if step % self.every == 0:
-                tensors = list(looks.records(step, seen, before=-1))
+                tensors = list(recorder.records(step, output, previous_step=-1))
                 self._write([*tensors, *self._alerts(tensors)])
 
+        request = replace(self._request(model), activation_gradients=False, weights=False)
         self._open_sinks(model)
         try:
-            with watched_calls(model, replace(self._plan(model), activation_gradients=False, weights=False), receive):
+            with watched_calls(model, request, receive):
                 yield self
         finally:
             self.close()
 
     def to_pandas(self) -> Any:
-        """Return the statistics recorded so far as a `pandas.DataFrame`, one row for each tensor and step."""
+        """Return the statistics recorded so far as a `pandas.DataFrame`, with one row for each step and tensor."""
         return self.history.to_pandas()
 
     def _repr_html_(self) -> str:
         from layerwright.watch.show import notebook
 
-        return notebook.history(self.history)
+        return notebook.history_html(self.history)
 
-    def _plan(self, model: Any) -> Plan:
-        return Plan(
-            layers=selected(model, self.layers),
+    def _request(self, model: Any) -> WatchRequest:
+        return WatchRequest(
+            layers=select_layers(model, self.layers),
             bins=self.bins if "histogram" in self.statistics else 0,
             max_elements=self.max_elements,
             feature_means="between_batch_shift" in self.statistics,
@@ -213,40 +233,43 @@ class Watch(keras.callbacks.Callback):
         )
 
     def _is_due(self, first: int, steps: int) -> bool:
-        """Whether a look falls on one of the `steps` steps from `first` on."""
+        """Whether one of the `steps` steps from `first` on is to be recorded."""
         return -first % self.every < steps
 
-    def _probe_with(self, trainable: Any, others: Any) -> None:
+    def _evaluate_probe(self, trainable: Any, others: Any) -> None:
         if (
-            self._prober is not None
+            self._evaluator is not None
             and self._model.built
-            and self._is_due(self._watching, self._model.steps_per_execution)
+            and self._is_due(self._watched_step, self._model.steps_per_execution)
         ):
-            self._probed = self._prober.look(trainable, others)
+            self._pending_probe = self._evaluator.evaluate(trainable, others)
 
-    def _take(self, seen: dict[str, Any]) -> None:
-        """Keep what a step returned; it is on the device still, and may not be computed yet."""
-        self._seen = seen
+    def _keep_output(self, output: dict[str, Any]) -> None:
+        """Keep the statistics of a step. They are still on the device, and may not be computed yet."""
+        self._pending_output = output
 
-    def _settle(self) -> None:
-        """Record what was kept."""
-        seen, probed, self._seen, self._probed = self._seen, self._probed, None, None
-        if seen is None:
+    def _record_pending(self) -> None:
+        """Record the statistics that were kept, if any."""
+        output, self._pending_output = self._pending_output, None
+        evaluation, self._pending_probe = self._pending_probe, None
+        if output is None:
             return
         steps = self._model.steps_per_execution
-        step = self._watching + steps - 1  # the last of the steps that were executed together
-        self._tell_what_is_missing(seen)
-        if not self._is_due(self._watching, steps):
-            self._looks.remember(step, seen)
+        step = self._watched_step + steps - 1  # the last of the steps that were executed together
+        self._warn_about_missing(output)
+        if not self._is_due(self._watched_step, steps):
+            self._recorder.remember_means(step, output)
             return
-        tensors = list(self._looks.records(step, seen, before=step - steps))
-        probes = list(self._prober.records(self._watching, probed)) if self._prober and probed else []
+        tensors = list(self._recorder.records(step, output, previous_step=step - steps))
+        probes: list[Record] = []
+        if self._evaluator and evaluation:
+            probes = list(self._evaluator.records(self._watched_step, evaluation))
         self._write([*tensors, *probes, *self._alerts(tensors)])
 
     def _alerts(self, tensors: Sequence[TensorRecord]) -> list[Record]:
         alerts: list[Record] = []
         for rule in self.rules:
-            for alert in rule.look(tensors):
+            for alert in rule.alerts(tensors):
                 alerts.append(alert)
                 LOG.warning(alert.message)
                 self._warn_once(f"{alert.rule} {alert.kind} {alert.tensor}", alert.message)
@@ -256,13 +279,13 @@ class Watch(keras.callbacks.Callback):
 
     def _open_sinks(self, model: Any) -> None:
         settings = {
-            "layers": list(self._plan(model).layers),
+            "layers": list(self._request(model).layers),
             "statistics": list(self.statistics),
             "gradients": list(self.gradients),
             "every": self.every,
             "max_elements": self.max_elements,
         }
-        run = Run(model.name, keras.backend.backend(), _process(), settings)
+        run = TrainingRun(model.name, keras.backend.backend(), _process_index(), settings)
         for sink in self._sinks:
             sink.open(run)
             self._open.append(sink)
@@ -275,52 +298,60 @@ class Watch(keras.callbacks.Callback):
             except Exception as error:
                 self._open.remove(sink)
                 name = type(sink).__name__
-                self._warn_once(name, f"Watch: {name} failed and gets no more records; training goes on. {error!r}")
+                self._warn_once(
+                    name, f"Watch: the sink {name} failed and gets no more records; training continues. {error!r}"
+                )
 
-    def _tell_what_is_missing(self, seen: dict[str, Any]) -> None:
-        if not seen.get(Kind.ACTIVATION):
-            said = "Watch saw no activation in a step: the model's train_step does not call it as Keras's own does."
-            self._warn_once("nothing", said)
+    def _warn_about_missing(self, output: dict[str, Any]) -> None:
+        if not output.get(Kind.ACTIVATION):
+            self._warn_once(
+                "nothing",
+                "Watch: a training step returned no activations to record; the model's train_step must call the model "
+                "itself, as Keras's own train_step does.",
+            )
         skipped = self._training.skipped if self._training else {}
-        for path, why in skipped.items():
-            self._warn_once(path, f"Watch: {path!r} is not watched, since {why}.")
+        for path, reason in skipped.items():
+            self._warn_once(path, f"Watch: {path!r} {reason}.")
 
-    def _warn_once(self, about: str, message: str) -> None:
-        if about not in self._said:
-            self._said.add(about)
+    def _warn_once(self, key: str, message: str) -> None:
+        if key not in self._warned:
+            self._warned.add(key)
             warnings.warn(message, RuntimeWarning, stacklevel=2)
 
     def _check_rule(self, rule: Rule) -> None:
         name = type(rule).__name__
-        recorded = {"n", "nonfinite", *(each for statistic in self.statistics for each in NAMES[statistic])}
-        kinds = {Kind.ACTIVATION}
+        options, kinds = list(self.statistics), {Kind.ACTIVATION}
         if "activation" in self.gradients:
             kinds.add(Kind.ACTIVATION_GRADIENT)
         if "weight" in self.gradients:
             kinds |= {Kind.WEIGHT, Kind.WEIGHT_GRADIENT}
-            recorded.add("update_ratio")
+            options.append(statistic_names.WEIGHT)
         if not kinds & set(rule.kinds):
-            wanted = " or ".join(
-                sorted({"weight" if each.startswith("weight") else "activation" for each in rule.kinds})
-            )
-            raise ValueError(f"Watch: {name} needs gradients of {wanted}s; pass gradients=('activation', 'weight').")
-        missing = set(rule.needs) - recorded
-        if missing:
-            source = [statistic for statistic, names in NAMES.items() if missing & set(names)]
+            wanted = sorted({"weight" if each.startswith("weight") else "activation" for each in rule.kinds})
             raise ValueError(
-                f"Watch: {name} needs {', '.join(sorted(missing))}; pass statistics={(*self.statistics, *source)}."
+                f"Watch: the rule {name} needs {' or '.join(map(repr, wanted))} in gradients (got {self.gradients}); "
+                f"pass gradients={(*self.gradients, wanted[-1])}."
+            )
+        missing = set(rule.needs) - set(statistic_names.names_recorded_with(options))
+        if missing:
+            needed = statistic_names.options_that_record(missing)
+            advice = f"statistics={(*self.statistics, *needed)}" if needed else "gradients=('weight',)"
+            raise ValueError(
+                f"Watch: the rule {name} needs {', '.join(sorted(missing))}, which is not recorded; pass {advice}."
             )
 
 
-def _listed(sinks: Any) -> list[Any]:
+def _as_list(sinks: Any) -> list[Any]:
     return [sinks] if isinstance(sinks, (str, Path, Sink)) else list(sinks)
 
 
-def _sinks(given: Any) -> list[Sink]:
+def _sinks_from(given: Any) -> list[Sink]:
     if isinstance(given, (str, Path)):
         return sinks_for(given)
     if not isinstance(given, Sink):
-        raise ValueError(f"Watch: sinks must be folders, or objects with open, write and close (got {given!r}).")
+        raise ValueError(
+            f"Watch: sinks must be folders or objects with the methods open, write and close (got {given!r})."
+        )
     return [given]
 
 
@@ -330,12 +361,12 @@ def _close_all(sinks: list[Sink]) -> None:
         try:
             sink.close()
         except Exception as error:
-            said = f"Watch: {type(sink).__name__} could not write out its last records. {error!r}"
-            warnings.warn(said, RuntimeWarning, stacklevel=2)
+            message = f"Watch: the sink {type(sink).__name__} could not write its last records. {error!r}"
+            warnings.warn(message, RuntimeWarning, stacklevel=2)
 
 
-def _process() -> int:
-    """Return this process's number where several train together."""
+def _process_index() -> int:
+    """Return the index of this process if several train together, else 0."""
     if keras.backend.backend() == "jax":
         import jax
 

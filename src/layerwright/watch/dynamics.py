@@ -1,4 +1,4 @@
-"""What becomes of each sample of a probe set while a model learns."""
+"""How the predictions for each sample of a probe set change during training."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,16 +9,16 @@ from layerwright.watch.records import PredictionRecord
 
 @dataclass(frozen=True)
 class SampleDynamics:
-    """How one sample fared over all looks.
+    """The predictions for one sample, summarised over all recorded steps.
 
     Attributes:
         id: The sample's name.
         confidence: The mean probability of its label (Swayamdipta et al. 2020, arXiv:2009.10795).
-        variability: The standard deviation of that probability over the looks (the same).
-        correctness: The share of looks at which it was predicted right; None without labels.
-        forgetting_events: How often it was right at a look and wrong at the next (Toneva et al. 2019,
-            arXiv:1812.05159); None without labels.
-        flips: How often the predicted class changed from a look to the next.
+        variability: The standard deviation of that probability (the same paper).
+        correctness: The fraction of recorded steps at which the prediction was correct; None without labels.
+        forgetting_events: How often the prediction was correct at one recorded step and wrong at the next (Toneva et
+            al. 2019, arXiv:1812.05159); None without labels.
+        flips: How often the predicted class changed from one recorded step to the next.
         predicted: The class predicted last.
     """
 
@@ -31,15 +31,15 @@ class SampleDynamics:
     predicted: int
 
 
-def dynamics(looks: Sequence[PredictionRecord]) -> list[SampleDynamics]:
-    """Return how each sample fared, the least confident first; nothing if there was no look."""
-    if not looks:
+def sample_dynamics(predictions: Sequence[PredictionRecord]) -> list[SampleDynamics]:
+    """Return the dynamics of each sample, the least confident first; an empty list without predictions."""
+    if not predictions:
         return []
     found = []
-    for place, name in enumerate(looks[0].ids):
-        confidences = [look.confidence[place] for look in looks]
-        classes = [look.predicted[place] for look in looks]
-        right = [look.correct[place] for look in looks if look.correct]
+    for place, name in enumerate(predictions[0].ids):
+        confidences = [record.confidence[place] for record in predictions]
+        classes = [record.predicted[place] for record in predictions]
+        correct = [record.correct[place] for record in predictions if record.correct]
         mean = sum(confidences) / len(confidences)
         variance = sum((each - mean) ** 2 for each in confidences) / len(confidences)
         found.append(
@@ -47,14 +47,14 @@ def dynamics(looks: Sequence[PredictionRecord]) -> list[SampleDynamics]:
                 id=name,
                 confidence=mean,
                 variability=variance**0.5,
-                correctness=sum(right) / len(right) if right else None,
-                forgetting_events=_changes(right, only_from_true=True) if right else None,
-                flips=_changes(classes),
+                correctness=sum(correct) / len(correct) if correct else None,
+                forgetting_events=_count_changes(correct, only_from_true=True) if correct else None,
+                flips=_count_changes(classes),
                 predicted=classes[-1],
             )
         )
     return sorted(found, key=lambda sample: sample.confidence)
 
 
-def _changes(values: Sequence[object], only_from_true: bool = False) -> int:
+def _count_changes(values: Sequence[object], only_from_true: bool = False) -> int:
     return sum(before != after and (before is True or not only_from_true) for before, after in pairwise(values))

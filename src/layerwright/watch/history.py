@@ -1,24 +1,25 @@
-"""What was recorded, in memory."""
+"""Records kept in memory."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from layerwright.watch.dynamics import dynamics
-from layerwright.watch.records import Alert, PredictionRecord, ProbeRecord, Record, Run, TensorRecord
+from layerwright.watch.dynamics import sample_dynamics
+from layerwright.watch.records import Alert, PredictionRecord, ProbeRecord, Record, TensorRecord, TrainingRun
 
 
 class History:
     """A sink that keeps records in memory.
 
     Args:
-        most: How many records of a kind are kept; of more, the oldest go. Other sinks keep them all.
+        most: The largest number of records of each kind to keep. Beyond it, the oldest are dropped. Other sinks keep
+            all records.
 
     Attributes:
         tensors: The statistics of tensors, in the order of steps.
-        probes: The relative changes of the probe set.
-        predictions: What was predicted for the probe set.
-        alerts: What rules found.
+        probes: The relative changes on the probe set.
+        predictions: The predictions for the probe set.
+        alerts: The alerts of the rules.
     """
 
     def __init__(self, most: int = 100_000) -> None:
@@ -28,8 +29,8 @@ class History:
         self.predictions: list[PredictionRecord] = []
         self.alerts: list[Alert] = []
 
-    def open(self, run: Run) -> None:
-        """Do nothing: a second `fit` goes on where the first ended."""
+    def open(self, run: TrainingRun) -> None:
+        """Do nothing: records of a second `fit` are appended to those of the first."""
 
     def write(self, records: Sequence[Record]) -> None:
         """Keep the records."""
@@ -42,14 +43,18 @@ class History:
         for record in records:
             kept[type(record)].append(record)
         for each in kept.values():
-            if len(each) > 1.1 * self._most:  # seldom, since it moves all that stay
+            # Deleting moves every record that stays, so it happens rarely: once the list is a tenth too long.
+            if len(each) > 1.1 * self._most:
                 del each[: -self._most]
 
     def close(self) -> None:
         """Do nothing."""
 
     def to_pandas(self) -> Any:
-        """Return the statistics as a `pandas.DataFrame`: `step`, `tensor`, `kind` and a column for each statistic."""
+        """Return the statistics as a `pandas.DataFrame`, with one row for each recorded step and tensor.
+
+        The columns are `step`, `tensor`, `kind`, and one for each statistic.
+        """
         import pandas as pd
 
         rows = [
@@ -59,9 +64,9 @@ class History:
         return pd.DataFrame(rows)
 
     def probe_to_pandas(self) -> Any:
-        """Return the probe set's history as a `pandas.DataFrame`, one row for each look, tensor and sample.
+        """Return the relative changes as a `pandas.DataFrame`, with one row for each recorded step, tensor and sample.
 
-        It has the columns `step`, `tensor`, `id` and `relative_change`.
+        The columns are `step`, `tensor`, `id` and `relative_change`.
         """
         import pandas as pd
 
@@ -73,11 +78,11 @@ class History:
         return pd.DataFrame(rows, columns=["step", "tensor", "id", "relative_change"])
 
     def samples_to_pandas(self) -> Any:
-        """Return how each sample of the probe set fared as a `pandas.DataFrame`, the least confident first.
+        """Return the dynamics of the probe samples as a `pandas.DataFrame`, with the least confident sample first.
 
-        It has the columns of `SampleDynamics`: `id`, `confidence`, `variability`, `correctness`, `forgetting_events`,
-        `flips` and `predicted`.
+        The columns are the attributes of `SampleDynamics`: `id`, `confidence`, `variability`, `correctness`,
+        `forgetting_events`, `flips` and `predicted`.
         """
         import pandas as pd
 
-        return pd.DataFrame([asdict(sample) for sample in dynamics(self.predictions)])
+        return pd.DataFrame([asdict(sample) for sample in sample_dynamics(self.predictions)])

@@ -1,4 +1,4 @@
-"""What a watched run records, and where that goes: `Sink`."""
+"""The records of a watched training run, and the interface of the sinks that receive them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 
 class Kind(StrEnum):
-    """What a watched tensor is."""
+    """The kind of a watched tensor."""
 
     ACTIVATION = "activation"
     ACTIVATION_GRADIENT = "activation_gradient"
@@ -17,11 +17,11 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Histogram:
-    """How many elements lie in each of equally wide bins.
+    """The number of elements in each of several equally wide bins.
 
     Attributes:
-        low: Where the first bin begins.
-        high: Where the last bin ends; it includes its end, the others do not.
+        low: The lower end of the first bin.
+        high: The upper end of the last bin. The last bin includes its upper end; the others do not.
         counts: The number of elements in each bin.
     """
 
@@ -36,10 +36,11 @@ class TensorRecord:
 
     Attributes:
         step: The training step, counted from 0 over all epochs.
-        tensor: The layer's path, with `#1` for its second call in a step and `:1` for its second output; or a weight's.
-        kind: What the tensor is.
+        tensor: The path of the layer, followed by `#1` for its second call in a step and by `:1` for its second
+            output; or the path of a weight.
+        kind: The kind of the tensor.
         values: The statistics by name.
-        histogram: Its histogram, if that was asked for.
+        histogram: Its histogram, if requested.
     """
 
     step: int
@@ -51,12 +52,12 @@ class TensorRecord:
 
 @dataclass(frozen=True)
 class ProbeRecord:
-    """What became of the probe set in one watched tensor since the look before.
+    """How much one activation changed on the probe set since the previous recorded step.
 
     Attributes:
-        step: The training step before which it was looked at.
+        step: The training step. The probe set is evaluated just before it.
         tensor: As in `TensorRecord`.
-        ids: The samples' names.
+        ids: The names of the samples.
         relative_change: ‖aₜ - aₜ₋₁‖ / ‖aₜ₋₁‖ of each sample's activation a.
     """
 
@@ -68,14 +69,14 @@ class ProbeRecord:
 
 @dataclass(frozen=True)
 class PredictionRecord:
-    """What the model predicted for the probe set.
+    """The model's predictions for the probe set.
 
     Attributes:
-        step: The training step before which it was asked.
-        ids: The samples' names.
-        predicted: The class predicted for each sample.
-        confidence: The probability given to each sample's label, or to the class predicted if there are no labels.
-        correct: Whether the label was predicted; empty if there are no labels.
+        step: The training step. The predictions are made just before it.
+        ids: The names of the samples.
+        predicted: The predicted class of each sample.
+        confidence: The probability of each sample's label; without labels, of its predicted class.
+        correct: Whether each prediction equals the label; empty without labels.
     """
 
     step: int
@@ -87,17 +88,17 @@ class PredictionRecord:
 
 @dataclass(frozen=True)
 class Alert:
-    """What a rule found.
+    """A violation that a rule reported.
 
     Attributes:
         step: The training step.
-        rule: The rule's name.
-        tensor: Where, as in `TensorRecord`.
-        kind: What the tensor is.
-        statistic: The statistic that the rule looked at.
+        rule: The name of the rule.
+        tensor: The tensor, as in `TensorRecord`.
+        kind: The kind of the tensor.
+        statistic: The statistic that violates the rule.
         value: Its value.
-        threshold: What it was compared with.
-        message: All of it in a sentence.
+        threshold: The value that it was compared with.
+        message: A sentence that says all of this.
     """
 
     step: int
@@ -114,14 +115,14 @@ Record = TensorRecord | ProbeRecord | PredictionRecord | Alert
 
 
 @dataclass(frozen=True)
-class Run:
-    """What a sink is told before the first record.
+class TrainingRun:
+    """What a sink learns about a run before the first record.
 
     Attributes:
         model: The model's name.
         backend: The Keras backend.
-        process: This process's number where several train together, else 0.
-        settings: How the run is watched, as JSON values.
+        process: The index of this process if several train together, else 0.
+        settings: The settings of `Watch`, as JSON values.
     """
 
     model: str
@@ -132,13 +133,13 @@ class Run:
 
 @runtime_checkable
 class Sink(Protocol):
-    """Where records go. Any object with these three methods is one."""
+    """A destination for records. Any object with these three methods is a sink."""
 
-    def open(self, run: Run) -> None:
-        """Make ready for a run. Called before each `fit`; an exception here stops `fit` before it trains."""
+    def open(self, run: TrainingRun) -> None:
+        """Prepare for a run. Called before each `fit`. An exception here stops `fit` before it trains."""
 
     def write(self, records: Sequence[Record]) -> None:
-        """Take the records of one look. An exception here ends this sink, with a warning, and training goes on."""
+        """Write the records of one step. After an exception here, the sink gets no more records; training goes on."""
 
     def close(self) -> None:
-        """Write out what is still in hand. May be called twice, and a sink may be opened again afterwards."""
+        """Write what is still buffered. May be called twice; the sink may be opened again afterwards."""

@@ -1,4 +1,4 @@
-"""Rules: what is worth an alert while a model learns."""
+"""Rules that raise alerts while a model trains."""
 
 import math
 from collections import defaultdict
@@ -13,12 +13,12 @@ GRADIENTS = (Kind.ACTIVATION_GRADIENT, Kind.WEIGHT_GRADIENT)
 
 
 class Rule(Protocol):
-    """Looks at the records of one look. Any object with these attributes is a rule.
+    """Reads the records of one step and returns alerts. Any object with these attributes and this method is a rule.
 
     Attributes:
-        stop: Whether an alert of it stops the training.
-        needs: The statistics it reads; each must be recorded, else `Watch` refuses the rule at the start.
-        kinds: The kinds of tensor of which it needs at least one.
+        stop: Whether an alert of this rule stops the training.
+        needs: The statistics that the rule reads. If one is not recorded, `Watch` raises an error at the start.
+        kinds: The kinds of tensors that the rule reads. At least one of them must be recorded.
     """
 
     stop: bool
@@ -29,28 +29,28 @@ class Rule(Protocol):
     @property
     def kinds(self) -> tuple[Kind, ...]: ...  # noqa: D102
 
-    def look(self, records: Iterable[TensorRecord]) -> Iterator[Alert]:
-        """Return an alert for each record that breaks the rule."""
+    def alerts(self, records: Iterable[TensorRecord]) -> Iterator[Alert]:
+        """Return an alert for each record that violates the rule."""
 
 
-class _OneRecordAtATime:
-    """A rule that judges each record by itself."""
+class _RecordRule:
+    """A rule that judges each record on its own."""
 
     needs: tuple[str, ...] = ()
     kinds: tuple[Kind, ...] = tuple(Kind)
 
-    def look(self, records: Iterable[TensorRecord]) -> Iterator[Alert]:
-        """Return an alert for each record that breaks the rule."""
+    def alerts(self, records: Iterable[TensorRecord]) -> Iterator[Alert]:
+        """Return an alert for each record that violates the rule."""
         for record in records:
             if record.kind in self.kinds:
-                yield from self.judge(record)
+                yield from self.record_alerts(record)
 
-    def judge(self, record: TensorRecord) -> Iterator[Alert]:
-        """Return the alerts of a record."""
+    def record_alerts(self, record: TensorRecord) -> Iterator[Alert]:
+        """Return the alerts for one record."""
         raise NotImplementedError
 
     def alert(self, record: TensorRecord, statistic: str, value: float, threshold: float, said: str) -> Alert:
-        """Return an alert that says where and when."""
+        """Return an alert whose message names the rule, the step and the tensor, and then says what was seen."""
         rule = type(self).__name__
         where = f"{record.kind.value.replace('_', ' ')} of {record.tensor!r}"
         message = f"{rule}: at step {record.step} the {where} {said}."
@@ -58,29 +58,29 @@ class _OneRecordAtATime:
 
 
 @dataclass(frozen=True)
-class NonFinite(_OneRecordAtATime):
-    """Alerts on NaN and infinity in any watched tensor.
+class NonFinite(_RecordRule):
+    """Alerts if a watched tensor contains NaN or infinity.
 
     Attributes:
-        stop: Whether to stop the training then.
+        stop: Whether an alert stops the training.
     """
 
     stop: bool = False
 
-    def judge(self, record: TensorRecord) -> Iterator[Alert]:  # noqa: D102
+    def record_alerts(self, record: TensorRecord) -> Iterator[Alert]:  # noqa: D102
         count = record.values["nonfinite"]
         if count > 0:
-            said = f"has {count:.0f} of {record.values['n']:.0f} elements that are not finite"
+            said = f"contains NaN or infinity in {count:.0f} of {record.values['n']:.0f} elements"
             yield self.alert(record, "nonfinite", count, 0.0, said)
 
 
 @dataclass(frozen=True)
-class DeadUnits(_OneRecordAtATime):
-    """Alerts where more than a share of a layer's units are 0 for every sample of the batch that was looked at.
+class DeadUnits(_RecordRule):
+    """Alerts if too many units of a layer are dead: 0 for every recorded sample of the batch.
 
     Attributes:
-        share: The share, between 0 and 1.
-        stop: Whether to stop the training then.
+        share: The largest fraction of dead units without an alert, between 0 and 1.
+        stop: Whether an alert stops the training.
     """
 
     share: float = 0.5
@@ -88,19 +88,20 @@ class DeadUnits(_OneRecordAtATime):
     needs = ("dead_fraction",)
     kinds = (Kind.ACTIVATION,)
 
-    def judge(self, record: TensorRecord) -> Iterator[Alert]:  # noqa: D102
+    def record_alerts(self, record: TensorRecord) -> Iterator[Alert]:  # noqa: D102
         dead = record.values["dead_fraction"]
         if dead > self.share:
-            yield self.alert(record, "dead_fraction", dead, self.share, f"has {dead:.0%} of its units at 0 throughout")
+            said = f"has {dead:.0%} dead units (0 for every recorded sample), above {self.share:.0%}"
+            yield self.alert(record, "dead_fraction", dead, self.share, said)
 
 
 @dataclass(frozen=True)
-class VanishingGradient(_OneRecordAtATime):
-    """Alerts where the root mean square of a gradient is below a threshold.
+class VanishingGradient(_RecordRule):
+    """Alerts if the root mean square of a gradient is below a threshold.
 
     Attributes:
-        threshold: The threshold.
-        stop: Whether to stop the training then.
+        threshold: The smallest root mean square without an alert.
+        stop: Whether an alert stops the training.
     """
 
     threshold: float = 1e-7
@@ -108,7 +109,7 @@ class VanishingGradient(_OneRecordAtATime):
     needs = ("norm",)
     kinds = GRADIENTS
 
-    def judge(self, record: TensorRecord) -> Iterator[Alert]:  # noqa: D102
+    def record_alerts(self, record: TensorRecord) -> Iterator[Alert]:  # noqa: D102
         size = _root_mean_square(record)
         if size < self.threshold:
             said = f"has a root mean square of {size:.3g}, below {self.threshold:g}"
@@ -116,13 +117,14 @@ class VanishingGradient(_OneRecordAtATime):
 
 
 @dataclass
-class ExplodingGradient(_OneRecordAtATime):
-    """Alerts where a gradient's norm is above a threshold, or many times what it used to be.
+class ExplodingGradient(_RecordRule):
+    """Alerts if the norm of a gradient is above a threshold, or far above its usual value.
 
     Attributes:
-        threshold: The norm above which it always alerts.
-        factor: How many times the median of the looks before is too much; from the fifth look on.
-        stop: Whether to stop the training then.
+        threshold: The largest norm without an alert.
+        factor: The largest ratio, without an alert, of the norm to the median of the norms recorded before. It applies
+            once five finite norms have been recorded.
+        stop: Whether an alert stops the training.
     """
 
     threshold: float = 1e4
@@ -132,7 +134,7 @@ class ExplodingGradient(_OneRecordAtATime):
     kinds = GRADIENTS
     _norms: dict[tuple[str, Kind], list[float]] = field(default_factory=lambda: defaultdict(list), repr=False)
 
-    def judge(self, record: TensorRecord) -> Iterator[Alert]:  # noqa: D102
+    def record_alerts(self, record: TensorRecord) -> Iterator[Alert]:  # noqa: D102
         norm, before = record.values["norm"], self._norms[record.tensor, record.kind]
         usual = median(before) if len(before) >= 5 else math.inf
         limit = min(self.threshold, self.factor * usual) if usual > 0 else self.threshold
@@ -144,13 +146,13 @@ class ExplodingGradient(_OneRecordAtATime):
 
 
 @dataclass(frozen=True)
-class UpdateRatio(_OneRecordAtATime):
-    """Alerts where a step changes a weight by too little or too much: ‖wₜ₊₁ - wₜ‖ / ‖wₜ‖ out of bounds.
+class UpdateRatio(_RecordRule):
+    """Alerts if a step changes a weight too little or too much: ‖wₜ₊₁ - wₜ‖ / ‖wₜ‖ is outside the bounds.
 
     Attributes:
-        low: The lower bound. No update at all is for `Unchanged`.
+        low: The lower bound. A ratio of exactly 0 raises no alert; use `Unchanged` for that.
         high: The upper bound.
-        stop: Whether to stop the training then.
+        stop: Whether an alert stops the training.
     """
 
     low: float = 1e-8
@@ -159,36 +161,37 @@ class UpdateRatio(_OneRecordAtATime):
     needs = ("update_ratio",)
     kinds = (Kind.WEIGHT,)
 
-    def judge(self, record: TensorRecord) -> Iterator[Alert]:  # noqa: D102
+    def record_alerts(self, record: TensorRecord) -> Iterator[Alert]:  # noqa: D102
         ratio = record.values["update_ratio"]
         if math.isinf(ratio):  # the weight was 0
             return
         limit = self.low if 0 < ratio < self.low else self.high if ratio > self.high else None
         if limit is not None:
-            said = f"was changed by {ratio:.3g} of its norm, {'below' if limit == self.low else 'above'} {limit:g}"
+            said = f"has an update ratio of {ratio:.3g}, {'below' if limit == self.low else 'above'} {limit:g}"
             yield self.alert(record, "update_ratio", ratio, limit, said)
 
 
 @dataclass
-class Unchanged(_OneRecordAtATime):
-    """Alerts where a trainable weight is not changed at all, for some looks in a row.
+class Unchanged(_RecordRule):
+    """Alerts if a trainable weight does not change at all at several recorded steps in a row.
 
     Attributes:
-        looks: How many.
-        stop: Whether to stop the training then.
+        recorded_steps: The number of recorded steps in a row that raises the alert.
+        stop: Whether an alert stops the training.
     """
 
-    looks: int = 3
+    recorded_steps: int = 3
     stop: bool = False
     needs = ("update_ratio",)
     kinds = (Kind.WEIGHT,)
-    _still: dict[str, int] = field(default_factory=lambda: defaultdict(int), repr=False)
+    _unchanged_steps: dict[str, int] = field(default_factory=lambda: defaultdict(int), repr=False)
 
-    def judge(self, record: TensorRecord) -> Iterator[Alert]:  # noqa: D102
-        self._still[record.tensor] = 0 if record.values["update_ratio"] else self._still[record.tensor] + 1
-        if self._still[record.tensor] == self.looks:
-            said = f"has not changed in {self.looks} looks"
-            yield self.alert(record, "update_ratio", 0.0, float(self.looks), said)
+    def record_alerts(self, record: TensorRecord) -> Iterator[Alert]:  # noqa: D102
+        steps = 0 if record.values["update_ratio"] else self._unchanged_steps[record.tensor] + 1
+        self._unchanged_steps[record.tensor] = steps
+        if steps == self.recorded_steps:
+            said = f"did not change at {self.recorded_steps} recorded steps in a row"
+            yield self.alert(record, "update_ratio", 0.0, float(self.recorded_steps), said)
 
 
 def _root_mean_square(record: TensorRecord) -> float:

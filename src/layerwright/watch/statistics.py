@@ -1,4 +1,4 @@
-"""Statistics of one tensor: computed as one short row beside it, in whatever is being traced, and read as numbers."""
+"""Computes the statistics of one tensor inside the training step, as one row of numbers, and reads that row."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -9,135 +9,134 @@ import numpy as np
 from keras import ops
 
 from layerwright import backends
+from layerwright.watch import statistic_names
 from layerwright.watch.records import Histogram
-
-COLUMNS = ("n", "nonfinite", "mean", "std", "min", "max", "zero_fraction", "dead_fraction")
-NAMES = {
-    "moments": ("mean", "std", "norm"),
-    "extrema": ("min", "max"),
-    "zero_fraction": ("zero_fraction", "dead_fraction"),
-    "histogram": (),
-    "between_batch_shift": ("shift", "relative_shift"),
-}
-"""What each name that `Watch` takes records; `n` and `nonfinite` are recorded always."""
 
 Array = np.ndarray[Any, Any]
 
 
-def row(x: Any, bins: int = 0, units_axis: int = -1) -> Any:
-    """Return the statistics of a tensor in one float32 vector: `COLUMNS`, then the counts of `bins` bins.
+def statistics_row(x: Any, bins: int = 0, units_axis: int = -1) -> Any:
+    """Return the statistics of a tensor as one float32 vector: first `row_columns()`, then the counts of the bins.
 
-    All are of the finite elements, the share of zeros and the number of the others apart; where there is no finite
-    element they are NaN. Sums are taken of x / max|x|, so that squares neither overflow nor vanish.
+    `n`, `nonfinite`, `zero_fraction` and `dead_fraction` count every element; the others use the finite elements only,
+    and are NaN if there are none. Sums are computed on x / max|x|, so that squares neither overflow nor underflow.
 
     Args:
-        x: The tensor, of any shape and any dtype that has an order.
-        bins: The number of equally wide bins between the smallest and the largest element; 0 for none.
-        units_axis: The axis of the units, for the share of them that are 0 throughout.
+        x: The tensor, of any shape and any real dtype.
+        bins: The number of equally wide bins between the smallest and the largest element; 0 for no histogram.
+        units_axis: The axis of the units, for the fraction of dead units.
     """
-    quick = _quick_row(x, bins, units_axis)
-    return _any_row(ops.cast(x, "float32"), bins, units_axis) if quick is None else quick
+    row = _fast_torch_row(x, bins, units_axis)
+    return _general_row(ops.cast(x, "float32"), bins, units_axis) if row is None else row
 
 
-def _quick_row(x: Any, bins: int, units_axis: int) -> Any | None:
+def _fast_torch_row(x: Any, bins: int, units_axis: int) -> Any | None:
     if keras.backend.backend() != "torch" or backends.current().is_symbolic(x):
         return None
-    from layerwright.watch._torch_row import quick_row
+    from layerwright.watch._torch_row import fast_row
 
-    return quick_row(x, bins, units_axis)
+    return fast_row(x, bins, units_axis)
 
 
-def _any_row(x: Any, bins: int, units_axis: int) -> Any:
-    finite = ops.isfinite(x)
-    there = ops.cast(finite, "float32")
-    total, count = ops.sum(ops.ones_like(x)), ops.sum(there)
-    low = ops.min(ops.where(finite, x, math.inf), initial=math.inf)
-    high = ops.max(ops.where(finite, x, -math.inf), initial=-math.inf)
-    known = ops.where(finite, x, 0.0)
+def _general_row(x: Any, bins: int, units_axis: int) -> Any:
+    is_finite = ops.isfinite(x)
+    weights = ops.cast(is_finite, "float32")
+    total, count = ops.sum(ops.ones_like(x)), ops.sum(weights)
+    low = ops.min(ops.where(is_finite, x, math.inf), initial=math.inf)
+    high = ops.max(ops.where(is_finite, x, -math.inf), initial=-math.inf)
+    finite = ops.where(is_finite, x, 0.0)
     largest = ops.maximum(ops.abs(low), ops.abs(high))
     scale = ops.where(ops.logical_and(largest > 0, ops.isfinite(largest)), largest, 1.0)
-    scaled = known / scale
+    scaled = finite / scale
     mean = ops.sum(scaled) / count
-    variance = ops.sum(ops.square(scaled - mean) * there) / count
+    variance = ops.sum(ops.square(scaled - mean) * weights) / count
     is_zero = ops.equal(x, 0.0)
-    nothing = ops.where(count > 0, 0.0, math.nan)
-    parts = [
-        total,
-        total - count,
-        mean * scale,
-        ops.sqrt(variance) * scale,
-        low + nothing,
-        high + nothing,
-        _share(is_zero),
-        _share(ops.all(_by_unit(is_zero, units_axis), axis=0)),
-    ]
-    numbers = ops.stack([ops.cast(part, "float32") for part in parts])
-    return ops.concatenate([numbers, _counts(known, finite, low, high, bins)]) if bins else numbers
+    nan_if_empty = ops.where(count > 0, 0.0, math.nan)
+    numbers = {
+        "n": total,
+        "nonfinite": total - count,
+        "mean": mean * scale,
+        "std": ops.sqrt(variance) * scale,
+        "min": low + nan_if_empty,
+        "max": high + nan_if_empty,
+        "zero_fraction": _fraction_true(is_zero),
+        "dead_fraction": _fraction_true(ops.all(_one_column_per_unit(is_zero, units_axis), axis=0)),
+    }
+    row = ops.stack([ops.cast(numbers[name], "float32") for name in statistic_names.row_columns()])
+    return ops.concatenate([row, _bin_counts(finite, is_finite, low, high, bins)]) if bins else row
 
 
-def _share(flags: Any) -> Any:
+def _fraction_true(flags: Any) -> Any:
     return ops.mean(ops.cast(flags, "float32"))
 
 
-def _by_unit(x: Any, axis: int) -> Any:
-    """Return x as a matrix with a column for each unit."""
-    if len(x.shape) == 0:  # TensorFlow's shape of a number is no false value
+def _one_column_per_unit(x: Any, axis: int) -> Any:
+    """Return x as a matrix `(elements, units)`."""
+    if len(x.shape) == 0:  # TensorFlow's shape of a scalar is not falsy
         return ops.reshape(x, (1, 1))
     return ops.reshape(ops.moveaxis(x, axis, -1), (-1, ops.shape(x)[axis]))
 
 
-def _counts(x: Any, finite: Any, low: Any, high: Any, bins: int) -> Any:
-    low, high = histogram_range(low, high)
-    place = (x - low) / (high - low) * bins
-    place = ops.where(finite, ops.clip(ops.floor(place), 0, bins - 1), bins)  # what is not finite lies behind the last
-    counts = backends.current().count(ops.reshape(ops.cast(place, "int32"), (-1,)), bins + 1)
+def _bin_counts(x: Any, is_finite: Any, low: Any, high: Any, bins: int) -> Any:
+    low, high = _histogram_range(low, high)
+    position = (x - low) / (high - low) * bins
+    # Non-finite elements go into an extra bin at the end, which is then cut off.
+    position = ops.where(is_finite, ops.clip(ops.floor(position), 0, bins - 1), bins)
+    counts = backends.current().count(ops.reshape(ops.cast(position, "int32"), (-1,)), bins + 1)
     return ops.cast(counts[:bins], "float32")
 
 
-def histogram_range(low: Any, high: Any) -> tuple[Any, Any]:
-    """Return where the first bin begins and the last ends; as in NumPy one half around where all elements are equal."""
-    half = ops.where(high > low, 0.0, 0.5)
-    return low - half, high + half
+def _histogram_range(low: Any, high: Any) -> tuple[Any, Any]:
+    """Return the lower end of the first bin and the upper end of the last bin.
+
+    If all elements are equal, the range is 1 wide around them, as in `numpy.histogram`.
+    """
+    margin = ops.where(high > low, 0.0, 0.5)
+    return low - margin, high + margin
 
 
-def feature_means(x: Any, most: int) -> Any:
-    """Return the mean over the batch of each feature, of the first `most` features, flat and in float32."""
+def feature_means(x: Any, max_features: int) -> Any:
+    """Return the mean over the batch of the first `max_features` features, as a flat float32 vector."""
     means = ops.mean(ops.cast(x, "float32"), axis=0)
-    return ops.reshape(means, (-1,))[:most]
+    return ops.reshape(means, (-1,))[:max_features]
 
 
-def values(row: Array, wanted: Iterable[str]) -> dict[str, float]:
-    """Return the numbers of a row by name: those that the statistics `wanted` record, and what is recorded always."""
-    found = dict(zip(COLUMNS, map(float, row), strict=False))
-    mean, std, known = found["mean"], found["std"], found["n"] - found["nonfinite"]
-    found["norm"] = math.hypot(mean, std) * math.sqrt(known)
-    names = ["n", "nonfinite", *(name for each in wanted for name in NAMES[each] if name in found)]
-    return {name: found[name] for name in names}
+def named_values(row: Array, options: Iterable[str]) -> dict[str, float]:
+    """Return the statistics in a row by name: those that `options` turn on, and those that are always recorded."""
+    columns = dict(zip(statistic_names.row_columns(), map(float, row), strict=False))
+    derived = {
+        statistic.name: statistic.derive(columns)
+        for statistic in statistic_names.STATISTICS
+        if statistic.derive is not None
+    }
+    known = columns | derived
+    return {name: known[name] for name in statistic_names.names_recorded_with(options) if name in known}
 
 
-def histogram(row: Array) -> Histogram | None:
-    """Return the histogram at the end of a row; None if nothing was finite."""
-    low, high = (float(row[COLUMNS.index(name)]) for name in ("min", "max"))
+def row_histogram(row: Array) -> Histogram | None:
+    """Return the histogram at the end of a row; None if the tensor had no finite element."""
+    columns = statistic_names.row_columns()
+    low, high = (float(row[columns.index(name)]) for name in ("min", "max"))
     if not math.isfinite(low):
         return None
     if low == high:
         low, high = low - 0.5, high + 0.5
-    return Histogram(low, high, tuple(int(count) for count in row[len(COLUMNS) :]))
+    return Histogram(low, high, tuple(int(count) for count in row[len(columns) :]))
 
 
-def shift(now: Array, before: Array) -> dict[str, float]:
-    """Return how far the feature means are from those of the batch before, absolutely and relative to those."""
+def mean_shift(now: Array, before: Array) -> dict[str, float]:
+    """Return the distance between the feature means of two batches, absolute and relative to the earlier ones."""
     distance, size = (float(np.linalg.norm(each.astype("float64"))) for each in (now - before, before))
     return {"shift": distance, "relative_shift": distance / size if size else math.nan}
 
 
-def checked(statistics: Sequence[str]) -> tuple[str, ...]:
-    """Return the names of statistics.
+def validated_options(statistics: Sequence[str]) -> tuple[str, ...]:
+    """Return the names given as `Watch(statistics=…)` as a tuple.
 
     Raises:
-        ValueError: If one is none.
+        ValueError: If one of them is unknown.
     """
-    unknown = [name for name in statistics if name not in NAMES]
-    if isinstance(statistics, str) or unknown:
-        raise ValueError(f"Watch: statistics must be names out of {', '.join(NAMES)} (got {statistics!r}).")
+    if isinstance(statistics, str) or not set(statistics) <= set(statistic_names.OPTIONS):
+        known = ", ".join(map(repr, statistic_names.OPTIONS))
+        raise ValueError(f"Watch: statistics must be a sequence of names from {known} (got {statistics!r}).")
     return tuple(statistics)

@@ -1,4 +1,4 @@
-"""One line of the catalogue: a layer of `keras.layers` by name, what it is fed and how it is constructed."""
+"""One line of the catalogue: a layer of `keras.layers` by name, its inputs and its constructor arguments."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from layerwright.core.case import Case
 
 @dataclass(frozen=True)
 class Row:
-    """A case whose layer is still a name, so that a layer that this Keras lacks can be left out.
+    """A case that names its layer, so that a layer that the installed Keras lacks can be left out.
 
     Attributes:
         layer: The layer's name in `keras.layers`.
@@ -18,7 +18,7 @@ class Row:
         call: As in `Case`.
         traits: As in `Case`.
         expect: As in `Case`.
-        without: Backends that the case does not work on, each with the reason.
+        without: Backends that do not support the case, each with the reason.
     """
 
     layer: str
@@ -32,7 +32,15 @@ class Row:
     def case(self, layers: Any) -> Case:
         """Return the case, its layer taken from `layers`, the module `keras.layers`."""
         kind = getattr(layers, self.layer)
-        return Case(kind, self.init, self.inputs, self.call, self.traits, self.expect)  # type: ignore[arg-type]
+        return Case(
+            kind,
+            self.init,
+            self.inputs,
+            self.call,
+            self.traits,  # type: ignore[arg-type]  # Case makes Traits of a mapping
+            self.expect,
+            unsupported=self.without,
+        )
 
 
 def row(

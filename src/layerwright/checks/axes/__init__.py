@@ -1,1 +1,1 @@
-"""LW3: the batch axis first of all, then time and features."""
+"""LW3: the batch, time and feature axes."""

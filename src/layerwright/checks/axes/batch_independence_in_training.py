@@ -1,6 +1,6 @@
-"""LW302."""
+"""LW302 batch-independence-in-training."""
 
-from layerwright.checks.axes._influence import independence
+from layerwright.checks.axes._influence import judge_independence
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.finding import Finding
@@ -14,19 +14,19 @@ from layerwright.trial.trial import Trial
     exempt={"batch": ("coupled", "coupled-in-training")},
 )
 def batch_independence_in_training(trial: Trial) -> Finding:
-    """No sample's output depends on another sample of the batch, in training.
+    """In training, no sample's output depends on another sample of the batch.
 
     What it proves:
-        With training=True too, replacing sample j changes row j of the outputs and no other row.
+        With `training=True`, replacing sample j changes row j of the outputs and no other row.
 
     Why it matters:
-        Statistics over the batch make gradients depend on how samples were grouped: results change with the batch
-        size, with the number of devices, and with gradient accumulation. Batch normalisation means it; a layer that
-        does it unawares, or through a layer inside it, should say so.
+        Statistics over the batch make gradients depend on how samples are grouped. Results then change with the batch
+        size, the number of devices and gradient accumulation. Batch normalisation does this on purpose. Any other
+        layer that does it, directly or through a sublayer, should at least declare it.
 
     How it is tested:
-        As batch-independence, with training=True. Every call starts from the same weights, statistics and seeds, so
-        a random layer draws the same numbers each time and only the replaced sample differs.
+        As in LW301 batch-independence, with `training=True`. Every call starts from the same weights, statistics and
+        seeds, so a random layer draws the same numbers each time and only the replaced sample differs.
 
     Exempt when:
         The layer declares `batch="coupled-in-training"` or `batch="coupled"`.
@@ -34,11 +34,11 @@ def batch_independence_in_training(trial: Trial) -> Finding:
     References:
         Ioffe and Szegedy 2015, arXiv:1502.03167; keras.io, "BatchNormalization layer".
     """
-    return independence(
+    return judge_independence(
         trial,
         training=True,
-        fix="Normalise within a sample (LayerNormalization, GroupNormalization), or declare the coupling with the "
-        'trait batch="coupled-in-training".',
+        fix="Normalise within each sample (`LayerNormalization`, `GroupNormalization`), or declare the trait "
+        '`batch="coupled-in-training"`.',
     )
 
 

@@ -1,4 +1,4 @@
-"""LW304."""
+"""LW304 batch-permutation."""
 
 import numpy as np
 
@@ -13,23 +13,25 @@ from layerwright.trial.trial import Trial
 
 @check("LW304", "batch-permutation", requires=("LW301",), exempt={"batch": "coupled", "stateful": True})
 def batch_permutation(trial: Trial) -> Finding:
-    """Samples in another order give the same outputs in that order, in inference.
+    """In inference, another order of the samples changes only the order of the outputs.
 
     What it proves:
-        A sample's output does not depend on its place in the batch.
+        A sample's output does not depend on its position in the batch.
 
     Why it matters:
-        Data is shuffled, so a place in the batch means nothing. A position code, a cumulative sum or a mask built
-        along axis 0 instead of axis 1 reads it all the same, and replacing samples one by one does not show it.
+        Data is shuffled, so the position in a batch carries no information. A positional encoding, a cumulative sum or
+        a mask that is computed along axis 0 instead of axis 1 uses the position all the same. Replacing samples one by
+        one does not reveal it.
 
     How it is tested:
-        The usual samples are called in their order and with the odd ones first; outputs are compared sample by sample
-        to 1e-5 of the outputs' scale (2e-2 in float16, 2e-1 in bfloat16), since kernels may treat the last rows of a
-        block in another way.
+        The usual samples are passed in their order, then in another order. Outputs are compared sample by sample, with
+        a tolerance of 1e-5 of the outputs' scale (2e-2 in float16, 2e-1 in bfloat16), because kernels may compute the
+        last rows of a block differently.
 
     Exempt when:
-        The layer declares `batch="coupled"`, or `stateful`, as its state may be that of the samples before, or draws
-        random numbers in inference, which belong to places.
+        The layer declares `batch="coupled"`, or `stateful=True`, because its state may come from earlier samples. The
+        result is inconclusive where outputs differ and the layer draws random numbers in inference: each position in
+        the batch receives its own numbers.
 
     References:
         Zaheer et al. 2017, "Deep Sets", arXiv:1703.06114, for equivariance to permutations.
@@ -43,14 +45,17 @@ def batch_permutation(trial: Trial) -> Finding:
     if difference <= allowed:
         return passed(difference=difference, tolerance=allowed)
     if draws(trial):
-        return inconclusive("other seeds give other outputs in inference, and each place in the batch has its own draw")
+        return inconclusive(
+            "the outputs change with the order of the samples, but also with the random seed: each position in the "
+            "batch may receive its own random numbers"
+        )
     moved = moves(expected, found, 0)
     worst = int(moved.argmax())
     return failed(
-        f"in the order {order.tolist()} sample {order[worst]} gave another output than at its own place: it moved by "
-        f"{moved[worst]:.3g}; the order of samples should change nothing but the order of outputs",
-        "Look for what is made along axis 0: arange, cumsum, position codes or masks that should run along time "
-        "(axis 1).",
+        f"with the samples in the order {order.tolist()}, the output of sample {order[worst]} changed by "
+        f"{moved[worst]:.3g}; expected the same output at every position in the batch",
+        "Look for an `arange`, a `cumsum`, a positional encoding or a mask that is computed along axis 0. Compute it "
+        "along time (axis 1).",
         difference=difference,
         tolerance=allowed,
     )

@@ -1,10 +1,10 @@
-"""LW305."""
+"""LW305 first-axis-is-batch."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
-from layerwright.checks.axes._influence import batch_influence
+from layerwright.checks.axes._influence import batch_influence_map
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError
@@ -16,20 +16,21 @@ from layerwright.trial.trial import Trial
 
 @check("LW305", "first-axis-is-batch", requires=("LW901",), exempt={"batch": "coupled"})
 def first_axis_is_batch(trial: Trial) -> Finding:
-    """Axis 0 of every output is the batch: as many rows as samples, in the samples' order.
+    """Axis 0 of every output is the batch axis: one row per sample, in the order of the samples.
 
     What it proves:
-        Every output has rank 1 or more and one row for each sample, at two batch sizes, and no row answers to another
-        sample instead of its own.
+        Every output has rank 1 or higher and one row per sample, at two batch sizes. No row depends on another sample
+        instead of its own.
 
     Why it matters:
-        Losses, masks, sample weights and `predict` pair row i of the outputs with row i of the inputs. A layer that
-        puts time first, folds the batch into another axis or shifts the batch pairs them wrongly, and where sizes
-        happen to agree nothing complains.
+        Losses, masks, sample weights and `predict` pair row i of the outputs with row i of the inputs. If a layer puts
+        time first, folds the batch into another axis or shifts the batch, these pairs are wrong. Where the sizes happen
+        to be equal, nothing raises an error.
 
     How it is tested:
-        Shapes are compared on the usual batch and on a larger one. Then each sample is replaced in turn: where
-        the rows that move are the samples in another order, axis 0 is out of order.
+        Output shapes are checked on the usual batch and on a larger one. Then each sample is replaced in turn. The
+        samples are out of order if every replacement changes exactly one row, each time another one, and not always the
+        sample's own.
 
     Exempt when:
         The layer declares `batch="coupled"`.
@@ -37,35 +38,37 @@ def first_axis_is_batch(trial: Trial) -> Finding:
     References:
         keras.io, "Model training APIs", on `fit` and `predict`.
     """
-    for samples, outputs in _two_sizes(trial):
+    for samples, outputs in _outputs_at_two_batch_sizes(trial):
         for place, output in enumerate(outputs):
             if output.ndim < 1 or output.shape[0] != samples:
                 which = f"output {place}" if len(outputs) > 1 else "the output"
                 return failed(
-                    f"{which} has shape {output.shape} for {samples} samples; axis 0 should have size {samples}",
-                    "Return (batch, …): transpose back before returning, and give reductions and reshapes explicit "
-                    "axes that leave axis 0 alone.",
+                    f"{which} has shape {output.shape} for {samples} samples; expected size {samples} on axis 0",
+                    "Return outputs of shape (batch, …): undo a transpose before returning, and give reductions and "
+                    "reshapes explicit axes that leave axis 0 alone.",
                 )
-    order = _order(batch_influence(trial, False))
+    order = _order_of_samples(batch_influence_map(trial, False))
     if order:
         return failed(
-            f"rows {list(range(len(order)))} of the output answer to samples {order}; each should answer to its own",
-            "Keep the samples in their order; a roll, flip or shift meant for time belongs on axis 1.",
+            f"output rows {list(range(len(order)))} depend on samples {order}; expected each row to depend on its own "
+            "sample",
+            "Keep the samples in order. If a roll, flip or shift is meant to act along time, apply it to axis 1.",
         )
     return passed()
 
 
-def _two_sizes(trial: Trial) -> Iterator[tuple[int, list[Array]]]:
+def _outputs_at_two_batch_sizes(trial: Trial) -> Iterator[tuple[int, list[Array]]]:
     call = caller(trial, False)
     yield trial.usual.batch, call(trial.usual)
     try:
         yield larger(trial), call(trial.arguments(larger(trial)))
     except LayerError:
-        return  # LW303 batch-size-is-free reports a layer that refuses another size
+        # LW303 batch-size-is-free reports a layer that refuses another batch size.
+        return
 
 
-def _order(influence: Array | None) -> list[int]:
-    """Return which sample each row answers to, if that is one sample each and not always its own; else nothing."""
+def _order_of_samples(influence: Array | None) -> list[int]:
+    """Return which sample each row depends on, if that is exactly one each and not always its own; else nothing."""
     moved = np.zeros((0, 0), bool) if influence is None else influence > 0
     one_to_one = (moved.sum(axis=0) == 1).all() and (moved.sum(axis=1) == 1).all()
     return [int(sample) for sample in moved.argmax(axis=1)] if one_to_one and not moved.diagonal().all() else []

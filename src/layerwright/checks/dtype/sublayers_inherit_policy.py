@@ -1,4 +1,4 @@
-"""LW602."""
+"""LW602 sublayers-inherit-policy."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,91 +8,98 @@ from layerwright.core.check import check
 from layerwright.core.errors import LayerError
 from layerwright.core.finding import Finding, failed, inconclusive, note, passed, skipped
 from layerwright.trial.models import build
+from layerwright.trial.paths import attribute_path
 from layerwright.trial.policies import given_layers, policy_set
 from layerwright.trial.trial import Trial
 
-WANTED, ELSEWHERE = "mixed_float16", "mixed_bfloat16"
-FIX = "Pass the policy on: keras.layers.Dense(…, dtype=self.dtype_policy)."
+OWN_POLICY, GLOBAL_POLICY = "mixed_float16", "mixed_bfloat16"
+FIX = "Pass the policy on to every sublayer: `keras.layers.Dense(…, dtype=self.dtype_policy)`."
 
 
 @check("LW602", "sublayers-inherit-policy", requires=("LW109",))
 def sublayers_inherit_policy(trial: Trial) -> Finding:
-    """A layer that passes its dtype policy on passes it on to every layer that it makes.
+    """A layer passes its dtype policy on to all sublayers that it creates, or to none.
 
     What it proves:
-        With `dtype="mixed_float16"` the layers inside do not follow two policies: some the layer's own, and some the
-        global one.
+        With `dtype="mixed_float16"`, the sublayers do not follow two different policies, some the layer's own and some
+        the global one.
 
     Why it matters:
-        A block is given `dtype="float32"` in a model of bfloat16, to be exact, and hands it to three of its four Dense
-        layers. The fourth computes in bfloat16 after all; nothing says so, and on loading, under another global
-        policy, the block is a different one.
+        In a bfloat16 model, a block is given `dtype="float32"` for accuracy and passes it on to three of its four Dense
+        layers. The fourth still computes in bfloat16, without a warning. If the block is loaded under another global
+        policy, it computes something else.
 
     How it is tested:
-        The global policy is set to mixed_bfloat16, the layer constructed with `dtype="mixed_float16"` and built, and
-        the policy of every layer inside is read. A sublayer with yet another policy was given that on purpose, as a
-        softmax in float32, and is fine. So are layers among the constructor arguments. A layer that passes its policy
-        on to none, as many do, is consistent while the policy is set globally: it passes, with a remark.
+        The global policy is set to mixed_bfloat16, the layer is constructed with `dtype="mixed_float16"` and built, and
+        the policies of its sublayers are read. A sublayer with a third policy was given it on purpose, such as a
+        softmax in float32, and is accepted. Layers among the constructor arguments are accepted too. Many layers pass
+        their policy on to no sublayer. That is consistent as long as the policy is set globally, so the check passes
+        with a note.
 
     Exempt when:
-        Never; skipped where nothing is made inside, or the constructor takes no `dtype`.
+        Never. The check is skipped if the layer creates no sublayers, or if its constructor accepts no `dtype`.
 
     References:
         keras.io/api/layers/base_layer, on `dtype` and `dtype_policy`; keras.io/api/mixed_precision.
     """
     if not isinstance(trial.case.layer, type):
-        return skipped("the case makes its layer by a function, whose arguments are not the layer's")
-    with policy_set(ELSEWHERE):
-        given = given_layers(trial, WANTED)
+        return skipped("the case creates its layer with a function, which need not accept the argument dtype")
+    with policy_set(GLOBAL_POLICY):
+        given = given_layers(trial, OWN_POLICY)
         try:
-            layer = trial.construct(**{**given, "dtype": WANTED})
+            layer = trial.construct(**{**given, "dtype": OWN_POLICY})
         except LayerError as error:
-            return skipped(f"the constructor takes no dtype: {error}")
-        if layer.dtype_policy.name != WANTED:
-            return skipped(f"the layer has the dtype policy {layer.dtype_policy.name} whatever is asked for")
+            return skipped(f"the constructor does not accept dtype={OWN_POLICY!r}: {error}")
+        if layer.dtype_policy.name != OWN_POLICY:
+            return skipped(
+                f"constructed with dtype={OWN_POLICY!r}, the layer has the policy {layer.dtype_policy.name!r}"
+            )
         refusal = ""
         try:
             build(trial, layer)
-        except LayerError as error:  # as it may, where two dtypes meet inside
-            refusal = f"the layer cannot be built under {WANTED}: {error}"
-    made = _made(layer, given)
-    if not made:
-        return skipped("the layer makes no sublayers")
-    astray = [_named(sublayer) for sublayer in made if sublayer.dtype_policy.name == ELSEWHERE]
-    said = (
-        f"with dtype={WANTED!r} under the global policy {ELSEWHERE}, {', '.join(astray[:4])} got {ELSEWHERE} "
-        f"({len(astray)} of {len(made)} sublayers)"
+        # Building may fail because two dtypes are combined inside the layer.
+        except LayerError as error:
+            refusal = f"the layer cannot be built under {OWN_POLICY}: {error}"
+    sublayers = _created_sublayers(layer, given)
+    if not sublayers:
+        return skipped("the layer creates no sublayers")
+    without_policy = [
+        _describe_sublayer(layer, sublayer) for sublayer in sublayers if sublayer.dtype_policy.name == GLOBAL_POLICY
+    ]
+    seen = (
+        f"with dtype={OWN_POLICY!r} under the global policy {GLOBAL_POLICY!r}, {len(without_policy)} of "
+        f"{len(sublayers)} sublayers got the global policy: {', '.join(without_policy[:4])}"
     )
-    if refusal and len(astray) in (0, len(made)):
-        return inconclusive(refusal, FIX if astray else "See LW601 policy-is-honoured.")
-    if not astray:
-        return passed(sublayers=len(made))
-    if len(astray) == len(made):
-        return note(f"sublayers do not inherit the dtype policy: {said}", FIX)
-    return failed(f"{said}; expected {WANTED} as for the others", FIX, astray=astray)
+    if refusal and len(without_policy) in (0, len(sublayers)):
+        return inconclusive(refusal, FIX if without_policy else "See LW601 policy-is-honoured.")
+    if not without_policy:
+        return passed(sublayers=len(sublayers))
+    if len(without_policy) == len(sublayers):
+        return note(f"sublayers do not inherit the dtype policy: {seen}", FIX)
+    return failed(f"{seen}; expected {OWN_POLICY!r} for all", FIX, astray=without_policy)
 
 
-def _made(layer: Any, given: Mapping[str, Any]) -> list[Any]:
-    """Return the layers inside that are none of those given, nor inside one of them."""
+def _created_sublayers(layer: Any, given: Mapping[str, Any]) -> list[Any]:
+    """Return the sublayers that are not among the given layers and not inside one of them."""
     import keras
 
     theirs = {id(part) for each in keras.tree.flatten(given) for part in each._flatten_layers()}
     return [part for part in layer._flatten_layers(include_self=False) if id(part) not in theirs]
 
 
-def _named(layer: Any) -> str:
-    return f"{layer.name} ({type(layer).__name__})"
+def _describe_sublayer(layer: Any, sublayer: Any) -> str:
+    return f"{attribute_path(layer, sublayer)} ({type(sublayer).__name__})"
 
 
 def bad() -> Case:
-    return _block(forgets=True)
+    return _block_case(forgets=True)
 
 
 def good() -> Case:
-    return _block(forgets=False)
+    return _block_case(forgets=False)
 
 
-def _block(*, forgets: bool) -> Case:
+def _block_case(*, forgets: bool) -> Case:
     import keras
 
     class Block(keras.layers.Layer):

@@ -86,7 +86,7 @@ def _other_shape(trial: Trial, layer: Any, outputs: Any) -> Finding | None:
     if not single or trial.case.traits.fixed_shape:
         return None
     size = trial.usual.inputs.shape[-1]
-    wider = trial.arguments_of(lambda spec: (*spec.concrete(trial.batch)[:-1], 2 * size))
+    wider = trial.arguments_of(lambda spec: (*trial.shape_of(spec, trial.batch)[:-1], 2 * size))
     try:
         others = leaves(trial.call(layer, wider))
     except LayerError:

@@ -10,7 +10,7 @@ from layerwright.trial.arguments import describe
 from layerwright.trial.trial import Trial
 
 
-@check("LW102", "call", requires=("LW101",))
+@check("LW102", "call", requires=("LW101",), stage="call")
 def call(trial: Trial) -> Finding:
     """The layer can be called on the case's inputs, and returns tensors of the backend in use.
 

@@ -12,7 +12,7 @@ from layerwright.trial.trial import Trial
 SUPER_FIRST = "Call super().__init__(**kwargs) first in __init__, before anything is assigned to self."
 
 
-@check("LW101", "construct")
+@check("LW101", "construct", stage="construct")
 def construct(trial: Trial) -> Finding:
     """The layer can be constructed.
 

@@ -1,4 +1,4 @@
-"""A masked layer, called: eagerly, compiled, and as cheaply as the backend allows. Each made once for a trial."""
+"""Call a masked layer eagerly or compiled, and compute its gradients. A trial keeps the results and compiled layers."""
 
 from collections.abc import Callable
 from functools import cache
@@ -13,72 +13,80 @@ from layerwright.trial.gradients import Gradients, compiled, differentiated
 from layerwright.trial.masks import Subject
 from layerwright.trial.trial import Trial, once_per_trial
 
-Outputs = tuple[list[Array], list[Array | None]]
-"""Output arrays, and for each the mask that goes on with it, if one does."""
+OutputsAndMasks = tuple[list[Array], list[Array | None]]
+"""Output arrays, and the mask that each of them carries; None where it carries none."""
 
 
 @once_per_trial
-def eager(trial: Trial, found: Subject, way: str, *, all_true: bool = False) -> Outputs:
-    """Call the layer in inference on its usual inputs with the usual masks, or with masks that are true throughout."""
+def outputs_and_masks(trial: Trial, found: Subject, way: str, *, all_true: bool = False) -> OutputsAndMasks:
+    """Call the layer eagerly in inference mode on its usual inputs, with the usual masks or with all-True masks."""
     import keras
 
     masks = [mask | all_true for mask in found.masks]
-    made = leaves(trial.call_raw(*found.masked(masks, way=way), training=False))
-    going_on = [_mask_of(tensor) for tensor in made]
-    arrays = [np.asarray(keras.ops.convert_to_numpy(tensor)) for tensor in made]
-    return arrays, [None if mask is None else np.asarray(keras.ops.convert_to_numpy(mask)) for mask in going_on]
+    tensors = leaves(trial.call_raw(*found.masked(masks, way=way), training=False))
+    carried = [_mask_carried_by(tensor) for tensor in tensors]
+    arrays = [np.asarray(keras.ops.convert_to_numpy(tensor)) for tensor in tensors]
+    return arrays, [None if mask is None else np.asarray(keras.ops.convert_to_numpy(mask)) for mask in carried]
 
 
 @once_per_trial
-def program(trial: Trial, found: Subject, way: str) -> Callable[[Arguments], Any]:
-    """Return the layer compiled in inference, a function of arguments that hold masks in this way."""
+def compiled_layer(trial: Trial, found: Subject, way: str) -> Callable[[Arguments], Any]:
+    """Return the layer compiled in inference mode: a function of arguments that pass masks in this way."""
     return compiled(trial, *found.masked(found.masks, way=way), training=False)
 
 
-def outputs(trial: Trial, found: Subject, arguments: Arguments) -> list[Array]:
-    """Call the layer in inference on arguments that hold masks in its first way, or none.
+def inference_outputs(trial: Trial, found: Subject, arguments: Arguments) -> list[Array]:
+    """Call the layer in inference mode on arguments that pass masks in its first way, or on arguments without masks.
 
-    JAX would compile each operation, and every loop at each call: there the whole layer is compiled, if it can be.
+    On JAX an eager call compiles each operation by itself, and each loop again at every call. There the whole layer is
+    compiled instead, if it can be.
     """
     layer, template = found.masked(found.masks)
     takes_masks = arguments.tensors == template.tensors
     if trial.backend.NAME == "jax":
+        # LW406 mask-survives-compilation reports a layer that cannot be compiled.
         try:
-            run = program(trial, found, found.ways[0]) if takes_masks else _program_without_mask(trial, found)
+            run = compiled_layer(trial, found, found.ways[0]) if takes_masks else _compiled_without_mask(trial, found)
             return leaves(run(arguments))
-        except LayerError:  # LW406 mask-survives-compilation says so
+        except LayerError:
             pass
     return leaves(trial.call(layer if takes_masks else found.layer, arguments, training=False))
 
 
 @once_per_trial
-def _program_without_mask(trial: Trial, found: Subject) -> Callable[[Arguments], Any]:
+def _compiled_without_mask(trial: Trial, found: Subject) -> Callable[[Arguments], Any]:
     return compiled(trial, found.layer, found.plain, training=False)
 
 
-def derivatives(trial: Trial, found: Subject, arguments: Arguments, cotangents: list[Array]) -> Gradients | None:
-    """Differentiate the layer in training on arguments that hold masks in its first way; None if it cannot be."""
+def training_gradients(
+    trial: Trial, found: Subject, arguments: Arguments, cotangents: list[Array]
+) -> Gradients | None:
+    """Return the layer's gradients in training mode, on arguments that pass masks in its first way.
+
+    None if the layer cannot be differentiated, which LW502 gradient-is-right reports.
+    """
     try:
-        return _differentiated(trial, found)(arguments, cotangents)
-    except LayerError:  # LW502 gradient-is-right speaks of layers that cannot be differentiated
+        return _gradient_function(trial, found)(arguments, cotangents)
+    except LayerError:
         return None
 
 
 @once_per_trial
-def _differentiated(trial: Trial, found: Subject) -> Callable[..., Gradients]:
+def _gradient_function(trial: Trial, found: Subject) -> Callable[..., Gradients]:
     return differentiated(trial, *found.masked(found.masks), training=True)
 
 
-def _mask_of(tensor: Any) -> Any:
-    """Return the mask that Keras keeps with a tensor: what it would hand to the next layer."""
-    reader, seen = _reader()
+def _mask_carried_by(tensor: Any) -> Any:
+    """Return the mask that Keras stores with a tensor: the one that it would pass to the next layer."""
+    reader, seen = _mask_reader()
     seen.clear()
     reader(tensor)
     return seen[0]
 
 
 @cache
-def _reader() -> tuple[Any, list[Any]]:
+def _mask_reader() -> tuple[Any, list[Any]]:
+    """Return a layer that records the mask it is called with, and the list that it records masks in."""
     import keras
 
     seen: list[Any] = []

@@ -1,11 +1,11 @@
-"""Other contents at masked steps, and what they move."""
+"""Put other values at masked steps, and measure what they change."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from layerwright.checks.masking._counting import counting
-from layerwright.checks.masking._effects import Effects, effects
+from layerwright.checks.masking._effects import Effects, effects, gradient_name, variable_names
+from layerwright.checks.masking._unmasked_entries import unmasked_entries
 from layerwright.trial.arguments import Arguments, Array
 from layerwright.trial.compare import largest_difference
 from layerwright.trial.masks import Subject, expanded, subject
@@ -17,28 +17,31 @@ NOT_FINITE = (np.nan, np.inf, -np.inf)
 
 
 @once_per_trial
-def leaks(trial: Trial, contents: tuple[float, ...]) -> dict[str, float]:
-    """Return what moves when masked steps hold `contents` instead of the usual values, and how far for its scale.
+def changes_from_masked_steps(trial: Trial, contents: tuple[float, ...]) -> dict[str, float]:
+    """Return what changes if masked steps hold `contents` instead of the usual values, and by how much of its scale.
 
-    Looked at is what the mask leaves. A layer that sees no mask cannot help what the gradients of its weights are made
-    of, 0 times what lies at a masked step; where that is not finite they are left out.
+    Only unmasked entries are compared. The gradient of a weight contains 0 times the values at masked steps. A layer
+    that receives no mask cannot prevent that, so its weight gradients are left out if `contents` are not finite.
     """
     found = subject(trial)
     if not isinstance(found, Subject):
         return {}
-    helpless = not found.sees_mask and not np.isfinite(contents).all()
-    excused = {f"the gradient by {weight.path}" for weight in found.layer.trainable_variables if helpless}
-    before, after = _usual(trial, found), _effects(trial, found, filled(trial, found, contents))
-    moved = {
+    left_out: set[str] = set()
+    if not found.sees_mask and not np.isfinite(contents).all():
+        names = variable_names(trial, found)
+        left_out = {gradient_name(names[weight.path]) for weight in found.layer.trainable_variables}
+    before = _usual_effects(trial, found)
+    after = _effects_on_unmasked_entries(trial, found, fill_masked_steps(trial, found, contents))
+    changed = {
         name: largest_difference([before[name]], [after[name]]) if name in after else float("inf")
         for name in before
-        if name not in excused
+        if name not in left_out
     }
-    return {name: difference for name, difference in moved.items() if difference > tolerance(trial)}
+    return {name: difference for name, difference in changed.items() if difference > tolerance(trial)}
 
 
-def filled(trial: Trial, found: Subject, contents: Sequence[float]) -> Arguments:
-    """Return the usual arguments with `contents` at masked steps, in turn at random; integers are shuffled there."""
+def fill_masked_steps(trial: Trial, found: Subject, contents: Sequence[float]) -> Arguments:
+    """Return the usual arguments with random values out of `contents` at masked steps; integers are shuffled there."""
     rng = np.random.default_rng((trial.seed, 5))
     arrays = found.plain.arrays()
     for slot in found.slots:
@@ -51,22 +54,22 @@ def filled(trial: Trial, found: Subject, contents: Sequence[float]) -> Arguments
     return found.plain.replace_arrays(arrays)
 
 
-def worst(moved: dict[str, float], most: int = 3) -> str:
-    """Name what moved, the furthest first, and how far."""
-    names = sorted(moved, key=lambda name: -moved[name])
-    words = [name if np.isinf(moved[name]) else f"{name} (by {moved[name]:.3g})" for name in names[:most]]
+def list_largest_changes(changes: dict[str, float], most: int = 3) -> str:
+    """Name what changed and by how much, the largest changes first."""
+    names = sorted(changes, key=lambda name: -changes[name])
+    words = [name if np.isinf(changes[name]) else f"{name} (by {changes[name]:.3g})" for name in names[:most]]
     return ", ".join(words) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 @once_per_trial
-def _usual(trial: Trial, found: Subject) -> Effects:
-    return _effects(trial, found, found.plain)
+def _usual_effects(trial: Trial, found: Subject) -> Effects:
+    return _effects_on_unmasked_entries(trial, found, found.plain)
 
 
 @once_per_trial
-def _counting(trial: Trial, found: Subject) -> list[Array]:
-    return counting(trial, found)
+def _unmasked_entries(trial: Trial, found: Subject) -> list[Array]:
+    return unmasked_entries(trial, found)
 
 
-def _effects(trial: Trial, found: Subject, plain: Arguments) -> Effects:
-    return effects(trial, found, found.masks, plain=plain, counts=_counting(trial, found))
+def _effects_on_unmasked_entries(trial: Trial, found: Subject, plain: Arguments) -> Effects:
+    return effects(trial, found, found.masks, plain=plain, unmasked=_unmasked_entries(trial, found))

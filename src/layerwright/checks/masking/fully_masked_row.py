@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from layerwright.checks.masking._calls import eager
+from layerwright.checks.masking._calls import outputs_and_masks
 from layerwright.checks.masking._effects import effects
 from layerwright.core.case import Case
 from layerwright.core.check import check
@@ -14,22 +14,24 @@ from layerwright.trial.trial import Trial
 
 @check("LW404", "fully-masked-row", requires=("LW402",))
 def fully_masked_row(trial: Trial) -> Finding:
-    """A sample with no step that counts gives finite outputs and finite gradients.
+    """A fully masked sample gives finite outputs and finite gradients.
 
     What it proves:
-        With one sample masked throughout, every output and every gradient, by inputs and by weights, is finite.
+        If all steps of one sample are masked, every output and every gradient, with respect to inputs and weights, is
+        still finite.
 
     Why it matters:
-        Empty samples come: an empty text, a batch filled up with padding, a document none of whose words is known. A
-        mean over nothing is 0/0. One NaN in one row of outputs makes the loss NaN, its gradient makes every weight NaN,
-        and a loss weight of 0 for that row does not help, since 0 * NaN is NaN.
+        Some samples are empty: an empty text, a batch filled up with padding, a document without any known word. A
+        mean over no steps is 0/0. One NaN in one row of the outputs makes the loss NaN, and the gradient of that loss
+        makes every weight NaN. A loss weight of 0 for that row does not help, since 0 * NaN is NaN.
 
     How it is tested:
-        The usual inputs are called with the usual mask, its last row all false, in inference and in training, and
-        differentiated for random cotangents. Only what was finite with the usual mask is held against the layer.
+        The layer is called on the usual inputs, in inference and training mode. In the usual mask the last row is set
+        to False. Each output is multiplied by a random number, and the gradient of their sum is computed. Results that
+        are not finite with the usual mask either do not make the check fail.
 
     Exempt when:
-        Never; skipped where the layer takes no mask and does not declare `supports_masking`.
+        Never. Skipped if the layer takes no mask and does not declare `supports_masking`.
 
     References:
         keras.io, "Understanding masking & padding"; jax.readthedocs.io, "FAQ: Gradients contain NaN where using where".
@@ -38,33 +40,33 @@ def fully_masked_row(trial: Trial) -> Finding:
     if not isinstance(found, Subject):
         return found
     usual, emptied = (
-        _not_finite(trial, found, found.masks),
-        _not_finite(trial, found, [_emptied(m) for m in found.masks]),
+        _names_of_non_finite_results(trial, found, found.masks),
+        _names_of_non_finite_results(trial, found, [_with_last_row_masked(mask) for mask in found.masks]),
     )
     new = [name for name in emptied if name not in usual]
     if new:
         return failed(
-            f"with one sample masked throughout, NaN or infinity is in {', '.join(new[:4])}; expected finite numbers",
-            "Divide by ops.maximum(count, 1), choose with ops.where before the division as well as after it, and mask "
-            "scores with a large negative number rather than -inf.",
+            f"with one sample fully masked, NaN or infinity appears in {', '.join(new[:4])}; expected finite numbers",
+            "Divide by `ops.maximum(count, 1)`. Use `ops.where` before the division as well as after it. Mask scores "
+            "with a large negative number, not with `-inf`.",
             not_finite=new,
         )
     if usual:
-        return inconclusive(f"with the usual mask already, NaN or infinity is in {', '.join(usual[:4])}")
+        return inconclusive(f"NaN or infinity already appears with the usual mask, in {', '.join(usual[:4])}")
     return passed()
 
 
-def _emptied(mask: Array) -> Array:
-    emptied = mask.copy()
-    emptied[-1] = False
-    return emptied
+def _with_last_row_masked(mask: Array) -> Array:
+    masked = mask.copy()
+    masked[-1] = False
+    return masked
 
 
-def _not_finite(trial: Trial, found: Subject, masks: list[Array]) -> list[str]:
-    """Return what holds NaN or infinity when the layer gets these masks."""
-    shapes = [output.shape for output in eager(trial, found, found.ways[0])[0]]
-    made = effects(trial, found, masks, plain=found.plain, counts=[np.ones(shape, bool) for shape in shapes])
-    return [name for name, array in made.items() if array.dtype.kind == "f" and not np.isfinite(array).all()]
+def _names_of_non_finite_results(trial: Trial, found: Subject, masks: list[Array]) -> list[str]:
+    """Return the names of the results that contain NaN or infinity when the layer gets these masks."""
+    shapes = [output.shape for output in outputs_and_masks(trial, found, found.ways[0])[0]]
+    results = effects(trial, found, masks, plain=found.plain, unmasked=[np.ones(shape, bool) for shape in shapes])
+    return [name for name, array in results.items() if array.dtype.kind == "f" and not np.isfinite(array).all()]
 
 
 def bad() -> Case:

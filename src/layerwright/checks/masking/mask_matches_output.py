@@ -1,33 +1,34 @@
 """LW402."""
 
-from layerwright.checks.masking._calls import eager
+from layerwright.checks.masking._calls import outputs_and_masks
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError
 from layerwright.core.finding import Finding, failed, passed
-from layerwright.trial.masks import Subject, axes_of, subject
+from layerwright.trial.masks import WAY_IN_WORDS, Subject, axes_of, subject
 from layerwright.trial.trial import Trial
 
 
 @check("LW402", "mask-matches-output", requires=("LW901",))
 def mask_matches_output(trial: Trial) -> Finding:
-    """The layer works with a mask, and the mask that goes on with an output has the output's leading shape.
+    """The layer works with a mask, and the mask of each output matches the output's leading axes.
 
     What it proves:
-        It can be called with a mask in each way that it takes one, and what `compute_mask` returns covers the output:
-        (batch, time) of the output's own time axis.
+        The layer can be called with a mask in each way that it takes masks: as an argument, or attached to its inputs.
+        The mask that `compute_mask` returns for an output has the shape of the output's leading axes, such as
+        (batch, time).
 
     Why it matters:
-        A layer that sums over time and only sets `supports_masking` hands on the mask of a time axis that is gone. The
-        next layer that takes a mask fails far from the cause, or broadcasts it against the features, silently where
-        there are as many of these as there were steps.
+        A layer that sums over time and only sets `supports_masking` passes on the mask of a time axis that its output
+        no longer has. The next layer that takes a mask then fails, far from the cause. If there are as many features
+        as steps, it does not even fail: it applies the mask to the features.
 
     How it is tested:
-        The layer is called in inference with a mask as an argument and with one attached to its inputs, as behind
-        `Masking`; the mask that Keras keeps with each output is compared with the output's shape.
+        The layer is called in inference mode with the mask as an argument, and with the mask attached to its inputs,
+        as after `Masking`. The shape of the mask that each output carries is compared with the output's shape.
 
     Exempt when:
-        Never; skipped where the layer takes no mask and does not declare `supports_masking`.
+        Never. Skipped if the layer takes no mask and does not declare `supports_masking`.
 
     References:
         keras.io, "Understanding masking & padding", on `compute_mask`; keras.io/api/layers/base_layer.
@@ -37,20 +38,20 @@ def mask_matches_output(trial: Trial) -> Finding:
         return found
     for way in found.ways:
         try:
-            outputs, masks = eager(trial, found, way)
+            outputs, masks = outputs_and_masks(trial, found, way)
         except LayerError as error:
             return failed(
-                f"with {'a mask as an argument' if way == 'explicit' else 'a mask attached to its inputs'}, {error}",
-                "Take a boolean mask of shape (batch, time), which Keras passes on; expand it to the inputs' rank with "
-                "ops.expand_dims(mask, -1).",
+                f"with a mask {WAY_IN_WORDS[way]}, {error}",
+                "Let `call` take a boolean mask of shape (batch, time), as Keras passes it. Expand it to the rank of "
+                "the inputs with `ops.expand_dims(mask, -1)`.",
             )
         for output, mask in zip(outputs, masks, strict=True):
             if mask is not None and not axes_of(mask.shape, output.shape, trial.case.traits.time_axis):
                 return failed(
-                    f"an output of shape {output.shape} goes on with a mask of shape {mask.shape}; expected one of its "
-                    "leading shape, or none",
-                    "Override compute_mask(inputs, previous_mask): return the mask of the output's own steps, or None "
-                    "where time is gone.",
+                    f"an output of shape {output.shape} carries a mask of shape {mask.shape}; expected a mask with the "
+                    "shape of the output's leading axes, or no mask",
+                    "Override `compute_mask(inputs, previous_mask)`. Return a mask for the steps of the output, or "
+                    "`None` if the output has no time axis.",
                 )
     return passed(ways=found.ways)
 

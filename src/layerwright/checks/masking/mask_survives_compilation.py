@@ -1,36 +1,38 @@
 """LW406."""
 
-from layerwright.checks.masking._calls import eager, program
+from layerwright.checks.masking._calls import compiled_layer, outputs_and_masks
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError
 from layerwright.core.finding import Finding, failed, passed
 from layerwright.trial.compare import largest_difference
-from layerwright.trial.masks import Subject, subject
+from layerwright.trial.masks import WAY_IN_WORDS, Subject, subject
 from layerwright.trial.subject import tolerance
 from layerwright.trial.trial import Trial
 
 
 @check("LW406", "mask-survives-compilation", requires=("LW402",), exempt={"stateful": True})
 def mask_survives_compilation(trial: Trial) -> Finding:
-    """Compiled, the layer does with a mask what it does eagerly.
+    """With a mask, the compiled layer gives the same outputs as the eager layer.
 
     What it proves:
-        Outputs with a mask as an argument and with a mask attached to the inputs are the same eagerly and compiled, by
-        `tf.function`, `jax.jit` or `torch.export`.
+        With a mask, as an argument or attached to the inputs, the outputs of eager execution equal those of the layer
+        compiled by `tf.function`, `jax.jit` or `torch.export`.
 
     Why it matters:
-        `fit` compiles. There a mask is a symbol without values: a branch on whether anything is masked, or a length
-        read from it as a number, fails at the first training step, or is frozen to what the first batch had.
+        `fit` compiles the layer on TensorFlow and JAX. While a layer is compiled, a mask is a symbol without values. A
+        branch on whether any step is masked, or a length read from the mask as a number, fails at the first training
+        step, or is fixed to the values of the first batch.
 
     How it is tested:
-        The usual inputs are called in inference with the usual mask, as an argument and attached, then, by the same
-        program, with all steps counting; each must agree with the eager call to 1e-5 of the outputs' scale (2e-2 in
-        float16, 2e-1 in bfloat16).
+        The layer is called in inference mode on the usual inputs with the usual mask, as an argument and attached to
+        the inputs. The same compiled program is then called with an all-True mask. Each result may differ from that of
+        the eager call by 1e-5 of the outputs' scale, which is their largest absolute value, at least 1 (by 2e-2 in
+        float16, by 2e-1 in bfloat16).
 
     Exempt when:
-        The layer declares `stateful=True`, as no two calls can be compared; skipped where it takes no mask and does
-        not declare `supports_masking`.
+        The layer declares `stateful=True`, because then no two calls can be compared. Skipped if the layer takes no
+        mask and does not declare `supports_masking`.
 
     References:
         github.com/keras-team/keras/issues/20165; docs.jax.dev, "Control flow and logical operators with JIT".
@@ -38,25 +40,26 @@ def mask_survives_compilation(trial: Trial) -> Finding:
     found = subject(trial)
     if not isinstance(found, Subject):
         return found
-    looks = [(way, False) for way in found.ways] + [(found.ways[0], True)]
-    for way, all_true in looks:
+    attempts = [(way, False) for way in found.ways] + [(found.ways[0], True)]
+    for way, all_true in attempts:
         masks = [mask | all_true for mask in found.masks]
         _, arguments = found.masked(masks, way=way)
-        eagerly, _ = eager(trial, found, way, all_true=all_true)
-        where = f"with {'a mask that is true throughout' if all_true else 'the usual mask'}, {way}"
+        eager_outputs, _ = outputs_and_masks(trial, found, way, all_true=all_true)
+        where = f"with {'an all-True mask' if all_true else 'a mask'} {WAY_IN_WORDS[way]}"
         try:
-            difference = largest_difference(eagerly, program(trial, found, way)(arguments))
+            difference = largest_difference(eager_outputs, compiled_layer(trial, found, way)(arguments))
         except LayerError as error:
             return failed(
                 f"{where}, {error}",
-                "Choose with ops.where and ops.cond rather than `if`, and keep counts as tensors: a mask has no values "
-                "while the layer is traced.",
+                "Use `ops.where` or `ops.cond` instead of `if`, and keep counts as tensors. A mask has no values while "
+                "the layer is traced.",
             )
         if difference > tolerance(trial):
             return failed(
-                f"{where}, compiled outputs differ from eager ones by {difference:.3g} of their scale; expected 0",
-                "Use the mask that call() is given, as a tensor; keep nothing of it on self and nothing of it in "
-                "NumPy.",
+                f"{where}, compiled outputs differ from eager outputs by {difference:.3g}, relative to the largest "
+                f"value; expected at most {tolerance(trial):g}",
+                "Compute with the mask tensor that `call` receives. Do not store it, or anything computed from it, on "
+                "`self` or in NumPy arrays.",
             )
     return passed(ways=found.ways)
 

@@ -1,53 +1,63 @@
 """LW401."""
 
-from layerwright.checks.masking._calls import eager
-from layerwright.checks.masking._content import HUGE, NOT_FINITE, leaks, worst
+from layerwright.checks.masking._calls import outputs_and_masks
+from layerwright.checks.masking._content import (
+    HUGE,
+    NOT_FINITE,
+    changes_from_masked_steps,
+    list_largest_changes,
+)
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.finding import Finding, failed, passed, skipped
 from layerwright.trial.compare import bitwise_equal
 from layerwright.trial.masks import Subject, subject
+from layerwright.trial.subject import tolerance
 from layerwright.trial.trial import Trial
 
-WHERE = "ops.where(ops.expand_dims(mask, -1), inputs, 0.0)"
+ZERO_MASKED_STEPS = "`inputs = ops.where(ops.expand_dims(mask, -1), inputs, 0.0)`"
 FINITE_FIX = (
-    f"Replace masked steps by zeros before anything mixes steps: inputs = {WHERE}; and leave them out of counts, means "
-    "and maxima. If the layer does not look at the mask at all, do not set supports_masking."
+    f"Replace masked steps by zeros before any operation combines steps: {ZERO_MASKED_STEPS}. Leave masked steps out "
+    "of counts, means and maxima. If the layer does not use the mask at all, do not set `supports_masking`."
 )
-UNREAD_FIX = (
-    f"Use it in call(): inputs = {WHERE} before anything mixes steps, and leave masked steps out of counts, means and "
-    "maxima; or drop the argument."
+UNUSED_MASK_FIX = (
+    f"Use the mask in `call`: write {ZERO_MASKED_STEPS} before any operation combines steps, and leave masked steps "
+    "out of counts, means and maxima. Or remove the argument."
 )
 NOT_FINITE_FIX = (
-    f"Choose instead of multiplying, and before anything is computed: inputs = {WHERE}. 0 * NaN is NaN, and the "
-    "gradient of where(mask, f(x), 0) is 0 times f'(x). So too where it is a layer inside that lets them through."
+    f"Replace masked steps by zeros before anything is computed from them: {ZERO_MASKED_STEPS}. Multiplying by the "
+    "mask is not enough, since 0 * NaN is NaN. Using `ops.where` afterwards is not enough either: the gradient of "
+    "`where(mask, f(x), 0)` is 0 times f'(x). Do the same before the call of a sublayer that lets NaN through."
 )
 
 
 @check("LW401", "masked-content-is-ignored", requires=("LW402",), exempt={"masking": "generated", "stateful": True})
 def masked_content_is_ignored(trial: Trial) -> Finding:
-    """What lies at masked steps counts for nothing, even NaN and infinity.
+    """Values at masked steps do not change the results, not even NaN and infinity.
 
     What it proves:
-        Huge values, infinities and NaN at masked steps move neither the outputs at steps that count (the whole outputs,
-        where time is gone) nor the layer's state, nor the gradients by inputs at steps that count and by weights.
+        Huge values, infinities and NaN at masked steps change none of these: the outputs at unmasked steps (the whole
+        output if it has no time axis), the layer's state, and the gradients with respect to weights and to inputs at
+        unmasked steps.
 
     Why it matters:
-        Padding is not always zero: it is what a buffer held, what a division by zero gave, or what the layer below
-        made of zeros. A mean that a mask multiplies rather than chooses turns one NaN in the padding into NaN for the
-        sample; the gradient of a weight, a sum over all samples, then ends the training.
+        Padding is not always zero. It may be an old content of a buffer, the result of a division by zero, or what the
+        previous layer computed from zeros. If a mean multiplies by the mask instead of using `ops.where`, one NaN in
+        the padding makes the whole sample NaN. The gradient of a weight is a sum over all samples: it becomes NaN too,
+        and training is lost.
 
     How it is tested:
-        The layer is called with a mask, in inference and in training, and differentiated, with the usual values at
-        masked steps, then with ±1e4 (integers: with others), then with NaN and infinities. All must agree to 1e-5 of
-        its scale (2e-2 in float16, 2e-1 in bfloat16). Outputs that the mask which goes on with them leaves out are not
-        compared. Of a layer that sees no mask (one that only declares `supports_masking`, as `Dense`) gradients by
-        weights are not compared where values are not finite: it cannot help them.
+        The layer is called with a mask in inference and training mode, and its gradients are computed: with the usual
+        values at masked steps, then with ±1e4 (for integers: with other integers), then with NaN and infinities. Each
+        result may change by 1e-5 of its scale, which is its largest absolute value, at least 1 (by 2e-2 in float16, by
+        2e-1 in bfloat16). Output entries that the output's own mask excludes are not compared. If a layer receives no
+        mask (it only declares `supports_masking`, as `Dense` does), NaN and infinity always reach the gradients of its
+        weights; these gradients are then not compared.
 
     Exempt when:
-        The layer declares `masking="generated"`, as what lies at a step then decides whether it is masked, or takes no
-        mask and makes one, as `Embedding(mask_zero=True)`; or it declares `stateful=True`, as no two calls can be
-        compared.
+        The layer declares `masking="generated"`, because the values at a step then decide whether it is masked; or
+        `stateful=True`, because then no two calls can be compared. Skipped if the layer takes no mask but makes one, as
+        `Embedding(mask_zero=True)` does.
 
     References:
         keras.io, "Understanding masking & padding"; jax.readthedocs.io, "FAQ: Gradients contain NaN where using where".
@@ -56,44 +66,46 @@ def masked_content_is_ignored(trial: Trial) -> Finding:
     if not isinstance(found, Subject):
         return found
     if not found.sees_mask and _makes_a_mask(found):
-        return skipped("the layer takes no mask and makes one from what it is given")
+        return skipped("the layer takes no mask but makes one from its inputs")
     arrays = found.plain.arrays()
     has_floats = any(arrays[slot.place].dtype.kind == "f" for slot in found.slots)
-    finite = leaks(trial, HUGE)
-    if finite:
-        unread = found.sees_mask and _is_unread(trial, found)
+    changes = changes_from_masked_steps(trial, HUGE)
+    if changes:
+        unused = found.sees_mask and _mask_is_unused(trial, found)
         return failed(
-            f"{'values of ±1e4' if has_floats else 'other integers'} at masked steps, instead of the usual ones, move "
-            f"{worst(finite)}; expected no change"
-            + ("; no other mask moves anything: the layer takes a mask and does not use it" if unread else ""),
-            UNREAD_FIX if unread else FINITE_FIX,
-            moved=finite,
+            f"replacing the values at masked steps by {'±1e4' if has_floats else 'other integers'} changes "
+            f"{list_largest_changes(changes)}; expected no change above {tolerance(trial):g}, relative to the largest "
+            "value" + ("; an all-True mask changes nothing: the layer takes a mask but does not use it" if unused else ""),
+            UNUSED_MASK_FIX if unused else FINITE_FIX,
+            moved=changes,
         )
-    moved = leaks(trial, NOT_FINITE) if has_floats else {}
-    if not moved:
+    changes = changes_from_masked_steps(trial, NOT_FINITE) if has_floats else {}
+    if not changes:
         return passed()
     return failed(
-        f"finite values at masked steps count for nothing, but NaN and infinity there reach {worst(moved)}; expected "
-        "no change",
+        f"NaN and infinity at masked steps change {list_largest_changes(changes)}; expected no change (finite values at "
+        "masked steps change nothing)",
         NOT_FINITE_FIX,
-        moved=moved,
+        moved=changes,
     )
 
 
 def _makes_a_mask(found: Subject) -> bool:
-    """Whether an output goes on with a mask where none came in."""
+    """Whether an output carries a mask although no input does."""
     import keras
 
     tensors = found.plain.map(keras.ops.convert_to_tensor)
+    # A layer's own compute_mask may raise anything if there is no mask. LW402 mask-matches-output reports that.
     try:
         return found.layer.compute_mask(tensors.inputs, None) is not None
-    except Exception:  # a layer's own compute_mask may raise anything where no mask came in; LW402 speaks of that
+    except Exception:
         return False
 
 
-def _is_unread(trial: Trial, found: Subject) -> bool:
-    """Whether the outputs are the same where every step counts."""
-    return bitwise_equal(*(eager(trial, found, found.ways[0], all_true=every)[0] for every in (False, True)))
+def _mask_is_unused(trial: Trial, found: Subject) -> bool:
+    """Whether the usual mask and an all-True mask give the same outputs."""
+    way = found.ways[0]
+    return bitwise_equal(*(outputs_and_masks(trial, found, way, all_true=choice)[0] for choice in (False, True)))
 
 
 def bad() -> Case:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from layerwright.checks.masking._calls import outputs
+from layerwright.checks.masking._calls import inference_outputs
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError
@@ -16,30 +16,31 @@ from layerwright.trial.subject import tolerance
 from layerwright.trial.trial import Trial
 
 LARGE = 2e4
-"""Within float16, which ends at 65504; four of it are not."""
+"""Representable in float16, whose largest number is 65504, but the sum of four such values is not."""
 
 
 @check("LW405", "no-mask-equals-all-true", requires=("LW402",), exempt={"stateful": True})
 def no_mask_equals_all_true(trial: Trial) -> Finding:
-    """A mask that masks nothing gives what no mask gives.
+    """An all-True mask gives the same outputs as no mask.
 
     What it proves:
-        With a mask that is true throughout the outputs are those without a mask, in float32; and in float16 they are
-        finite where those without a mask are.
+        In float32 the outputs with an all-True mask equal the outputs without a mask. In float16 they are finite
+        wherever the outputs without a mask are finite.
 
     Why it matters:
-        The same samples come padded with others of their batch and alone without a mask. Where the layer has one
-        computation for each case, the two drift apart: a count that is off by one, an epsilon in one divisor, a mask
-        read the wrong way round, or a sum in float16 that overflows where the mean without a mask does not.
+        The same sample may come with a mask, padded to the length of others, or alone and without a mask. If the layer
+        has a separate computation for each case, the results can differ: a count is off by one, only one divisor has
+        an epsilon, the mask is inverted, or a sum overflows in float16 where the mean without a mask does not.
 
     How it is tested:
-        The usual inputs are called in inference without a mask and with one that is true throughout; the outputs must
-        agree to 1e-5 of their scale (2e-2 in float16, 2e-1 in bfloat16). If `call` takes a mask, a second layer, under
-        the float16 policy, is called both ways on inputs of 20000.
+        The layer is called in inference mode on the usual inputs, without a mask and with an all-True mask. Outputs may
+        differ by 1e-5 of their scale, which is their largest absolute value, at least 1 (by 2e-2 in float16, by 2e-1 in
+        bfloat16). If `call` takes a mask, a second layer with the float16 policy is called in both ways on inputs of
+        20000.
 
     Exempt when:
-        The layer declares `stateful=True`, as no two calls can be compared; skipped where it takes no mask and does
-        not declare `supports_masking`.
+        The layer declares `stateful=True`, because then no two calls can be compared. Skipped if the layer takes no
+        mask and does not declare `supports_masking`, or cannot be called without a mask.
 
     References:
         keras.io, "Understanding masking & padding"; Micikevicius et al. 2018, "Mixed precision training",
@@ -49,35 +50,38 @@ def no_mask_equals_all_true(trial: Trial) -> Finding:
     if not isinstance(found, Subject):
         return found
     if found.mask_is_required:
-        return skipped("cannot be called without a mask")
+        return skipped("the layer cannot be called without a mask")
     all_true = [np.ones_like(mask) for mask in found.masks]
-    without = outputs(trial, found, found.plain)
-    difference = largest_difference(without, outputs(trial, found, found.masked(all_true)[1]))
+    without = inference_outputs(trial, found, found.plain)
+    difference = largest_difference(without, inference_outputs(trial, found, found.masked(all_true)[1]))
     if difference > tolerance(trial):
         return failed(
-            f"a mask that is true throughout gives other outputs than no mask: they differ by {difference:.3g} of the "
-            "outputs' scale, expected 0",
-            "Let both cases share one computation: mask = ops.ones(…) where it is None; and let True mean that a step "
-            "counts.",
+            f"an all-True mask changes the outputs: they differ from those without a mask by {difference:.3g}, relative "
+            f"to the largest value; expected at most {tolerance(trial):g}",
+            "Use the same computation in both cases: if `mask` is None, replace it by `ops.ones(…, dtype='bool')`. "
+            "Check that True marks the steps that count.",
         )
-    if found.sees_mask and _overflows(trial, found, all_true):
+    if found.sees_mask and _mask_overflows_in_float16(trial, found, all_true):
         return failed(
-            f"in float16, inputs of {LARGE:g} give finite outputs without a mask, infinite or NaN ones with a mask "
-            "that is true throughout",
-            "Add up in float32 and cast the result: ops.sum(ops.cast(inputs, 'float32'), axis=1). Float16 ends at "
-            "65504: four steps of 20000 add up to more, and so do 2000 steps of 100.",
+            f"in float16, inputs of {LARGE:g} give finite outputs without a mask, but infinite or NaN outputs with an "
+            "all-True mask; expected finite outputs",
+            "Sum in float32 and cast the result back: `ops.sum(ops.cast(inputs, 'float32'), axis=1)`. The largest "
+            "float16 number is 65504: the sum of four steps of 20000 exceeds it, and so does that of 2000 steps of 100.",
         )
     return passed()
 
 
-def _overflows(trial: Trial, found: Subject, masks: list[Array]) -> bool:
-    """Whether outputs in float16 on large inputs are finite without a mask and are not with these masks."""
+def _mask_overflows_in_float16(trial: Trial, found: Subject, masks: list[Array]) -> bool:
+    """Whether float16 outputs for large inputs are finite without a mask but not with these masks."""
     large = found.plain.map(lambda array: np.full_like(array, LARGE) if array.dtype.kind == "f" else array)
+    # LW601 policy-is-honoured reports a layer that does not work in float16.
     try:
         half = replace(found, layer=trial.construct(dtype="float16"))
-        trial.symbolic_call(half.layer)  # builds it; on JAX a call would compile each operation in float16
-        plain, masked = outputs(trial, half, large), outputs(trial, half, half.masked(masks, plain=large)[1])
-    except LayerError:  # LW601 policy-is-honoured speaks of layers that do not work in float16
+        # A symbolic call builds the layer. On JAX a real call would compile each operation in float16.
+        trial.symbolic_call(half.layer)
+        plain = inference_outputs(trial, half, large)
+        masked = inference_outputs(trial, half, half.masked(masks, plain=large)[1])
+    except LayerError:
         return False
     pairs = [(a, b) for a, b in zip(plain, masked, strict=True) if a.dtype.kind == "f"]
     return any(bool((np.isfinite(a) & ~np.isfinite(b)).any()) for a, b in pairs)

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from layerwright.checks.masking._calls import outputs
-from layerwright.checks.masking._content import HUGE, leaks
-from layerwright.checks.masking._counting import counting
+from layerwright.checks.masking._calls import inference_outputs
+from layerwright.checks.masking._content import HUGE, changes_from_masked_steps
+from layerwright.checks.masking._unmasked_entries import unmasked_entries
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError
@@ -20,11 +20,11 @@ from layerwright.trial.trial import Trial
 
 MORE = 3
 SHIFT, ROUNDING = 10.0, 10.0
-"""How far inputs are shifted, and how much more rounding that makes: a variance by squares loses digits."""
+"""How far inputs are shifted, and how much more rounding that allows: a variance computed from squares loses digits."""
 FIX = (
-    "Let masked steps count for nothing: divide by ops.sum(ops.cast(mask, x.dtype), axis=1), the number of steps that "
-    "count, not by ops.shape(x)[1]; before a maximum or a softmax give them a large negative number, not zero; count "
-    "positions from the first step. If outputs are meant to depend on the length, declare positional=True."
+    "Divide by the number of unmasked steps, `ops.sum(ops.cast(mask, x.dtype), axis=1)`, not by `ops.shape(x)[1]`. "
+    "Before a maximum or a softmax, set masked steps to a large negative number, not to zero. Count positions from the "
+    "first step. If the outputs are meant to depend on the length, declare `positional=True`."
 )
 
 
@@ -32,27 +32,28 @@ FIX = (
     "LW407", "padding-length", requires=("LW402",), exempt={"positional": True, "fixed_shape": True, "stateful": True}
 )
 def padding_length(trial: Trial) -> Finding:
-    """More padding changes nothing.
+    """More padding does not change the outputs.
 
     What it proves:
-        With masked steps added at the end, the outputs at steps that count stay the same; so does the whole output
-        where time is gone.
+        Masked steps that are added at the end do not change the outputs at unmasked steps, or the whole output if it
+        has no time axis.
 
     Why it matters:
-        How long the padding is depends on the longest sample of the batch, or on a setting. A mean that divides by the
-        number of steps instead of the number that count gives a sample other features in another batch; so does a
-        maximum over steps that were replaced by zeros, for a sample whose values are all below.
+        The length of the padding depends on the longest sample of the batch, or on a setting. A mean that divides by
+        the number of all steps, not of unmasked steps, gives a sample other features in another batch. So does a
+        maximum over steps of which the masked ones were set to zero, for a sample whose values are all negative.
 
     How it is tested:
-        Three masked steps of zeros are added to the usual inputs and masks; outputs at steps that count must agree to
-        1e-5 of their scale (2e-2 in float16, 2e-1 in bfloat16). So too, to ten times that, with all float inputs 10
-        lower and 10 higher, unless the case bounds them. Where the case was worked out rather than declared, and the
-        layer serves no more steps than were found, the last three are taken away instead. Not probed where finite
-        values at masked steps already move the outputs: LW401 masked-content-is-ignored says so.
+        Three masked steps of zeros are added to the usual inputs and masks. Outputs at unmasked steps may differ by
+        1e-5 of their scale, which is their largest absolute value, at least 1 (by 2e-2 in float16, by 2e-1 in
+        bfloat16). Unless the case bounds the inputs, this is repeated with all float inputs 10 lower and 10 higher, and
+        ten times the tolerance. If the inputs were inferred and the layer does not accept more steps, the last three
+        steps are removed instead. Inconclusive if finite values at masked steps already change the outputs, which LW401
+        masked-content-is-ignored reports.
 
     Exempt when:
-        The layer declares `positional=True`, `fixed_shape=True` or `stateful=True`; skipped where the case declares the
-        number of steps, or the layer serves one alone.
+        The layer declares `positional=True`, `fixed_shape=True` or `stateful=True`. Skipped if the case declares the
+        number of steps, or if the layer accepts only one.
 
     References:
         keras.io, "Understanding masking & padding".
@@ -60,43 +61,50 @@ def padding_length(trial: Trial) -> Finding:
     found = subject(trial)
     if not isinstance(found, Subject):
         return found
-    pair = _pair(trial, found)
+    pair = _usual_and_longer(trial, found)
     if pair is None:
         return skipped("the number of time steps is fixed")
-    if leaks(trial, HUGE):
-        return inconclusive("finite values at masked steps count; see LW401 masked-content-is-ignored")
+    if changes_from_masked_steps(trial, HUGE):
+        return inconclusive("finite values at masked steps change the outputs; see LW401 masked-content-is-ignored")
     shorter, plain, masks = pair
-    counts = counting(trial, shorter)
-    apart = {shift: _apart(trial, shorter, plain, masks, counts, shift) for shift in _shifts(trial, plain)}
-    moved = [shift for shift in apart if apart[shift] > tolerance(trial) * (ROUNDING if shift else 1.0)]
-    if not moved:
-        return passed(differences=apart)
-    worst = max(moved, key=lambda shift: apart[shift])
+    unmasked = unmasked_entries(trial, shorter)
+    differences = {
+        shift: _difference_from_padding(trial, shorter, plain, masks, unmasked, shift)
+        for shift in _shifts(trial, plain)
+    }
+    allowed = {shift: tolerance(trial) * (ROUNDING if shift else 1.0) for shift in differences}
+    failing = [shift for shift in differences if differences[shift] > allowed[shift]]
+    if not failing:
+        return passed(differences=differences)
+    worst = max(failing, key=lambda shift: differences[shift])
     steps = shorter.masks[0].shape[-1]
     return failed(
-        f"with {MORE} more masked steps after the {steps}, outputs differ by {apart[worst]:.3g} of their scale"
-        f"{f', inputs being around {worst:g}' if worst else ''}; expected no change",
+        f"adding {MORE} masked steps to inputs of {steps} steps{f' shifted by {worst:g}' if worst else ''} changes the "
+        f"outputs by {differences[worst]:.3g}, relative to the largest value; expected at most {allowed[worst]:g}",
         FIX,
-        differences=apart,
+        differences=differences,
     )
 
 
-def _pair(trial: Trial, found: Subject) -> tuple[Subject, Arguments, list[Array]] | None:
-    """Return the layer with its arguments and masks, and those with more steps, all masked; None if time is fixed."""
-    if not trial.case.worked_out:
+def _usual_and_longer(trial: Trial, found: Subject) -> tuple[Subject, Arguments, list[Array]] | None:
+    """Return the layer with its usual arguments, and arguments and masks with additional masked steps.
+
+    None if the number of steps is fixed.
+    """
+    if "inputs" not in trial.case.inferred:
         drawn = trial.arguments(free={slot.axes[-1]: slot.mask.shape[-1] + MORE for slot in found.slots})
         shapes = {name: array.shape for name, array in drawn.named_arrays()}
         longer = _longer(found, [shapes[name] for name, _ in found.plain.named_arrays()])
         return longer and (found, *longer)
-    for one in (found, _shorter(found)):
-        longer = _longer(one, _grown_shapes(one))
-        if longer and _serves(trial, one, one.plain, one.masks) and _serves(trial, one, *longer):
+    for one in (found, _with_fewer_steps(found)):
+        longer = _longer(one, _shapes_with_more_steps(one))
+        if longer and _accepts(trial, one, one.plain, one.masks) and _accepts(trial, one, *longer):
             return one, *longer
     return None
 
 
 def _longer(found: Subject, shapes: Sequence[tuple[int, ...]]) -> tuple[Arguments, list[Array]] | None:
-    """Return arguments of these shapes and masks to go with them; None if some masked tensor's time axis is fixed."""
+    """Return the arguments and masks padded to these shapes; None if a masked tensor would stay as long as it is."""
     arrays = [_padded(array, shape) for array, shape in zip(found.plain.arrays(), shapes, strict=True)]
     masks = []
     for slot in found.slots:
@@ -107,16 +115,16 @@ def _longer(found: Subject, shapes: Sequence[tuple[int, ...]]) -> tuple[Argument
     return found.plain.replace_arrays(arrays), masks
 
 
-def _grown_shapes(found: Subject) -> list[tuple[int, ...]]:
-    """Return the shapes of the arguments, with more steps where a mask covers them."""
+def _shapes_with_more_steps(found: Subject) -> list[tuple[int, ...]]:
+    """Return the shapes of the arguments, with more steps in tensors that have a mask."""
     shapes = [list(array.shape) for array in found.plain.arrays()]
     for slot in found.slots:
         shapes[slot.place][slot.axes[-1]] += MORE
     return [tuple(shape) for shape in shapes]
 
 
-def _shorter(found: Subject) -> Subject:
-    """Return the layer with fewer steps where a mask covers them."""
+def _with_fewer_steps(found: Subject) -> Subject:
+    """Return the layer with fewer steps in the tensors that have a mask."""
     arrays = found.plain.arrays()
     for slot in found.slots:
         arrays[slot.place] = np.take(arrays[slot.place], range(slot.mask.shape[-1] - MORE), axis=slot.axes[-1])
@@ -124,7 +132,7 @@ def _shorter(found: Subject) -> Subject:
     return replace(found, plain=found.plain.replace_arrays(arrays), slots=slots)
 
 
-def _serves(trial: Trial, found: Subject, plain: Arguments, masks: Sequence[Array]) -> bool:
+def _accepts(trial: Trial, found: Subject, plain: Arguments, masks: Sequence[Array]) -> bool:
     try:
         trial.call(*found.masked(masks, plain=plain), training=False)
     except LayerError:
@@ -138,14 +146,15 @@ def _shifts(trial: Trial, plain: Arguments) -> tuple[float, ...]:
     return (0.0, -SHIFT, SHIFT) if has_floats and not is_bounded else (0.0,)
 
 
-def _apart(
-    trial: Trial, shorter: Subject, plain: Arguments, masks: Sequence[Array], counts: Sequence[Array], shift: float
+def _difference_from_padding(
+    trial: Trial, shorter: Subject, plain: Arguments, masks: Sequence[Array], unmasked: Sequence[Array], shift: float
 ) -> float:
-    """Return how far outputs at steps that count differ with more masked steps, all floats being so much higher."""
-    before = outputs(trial, shorter, shorter.masked(shorter.masks, plain=_shifted(shorter.plain, shift))[1])
-    after = outputs(trial, shorter, shorter.masked(masks, plain=_shifted(plain, shift))[1])
-    kept = [_cut(output, own.shape) for output, own in zip(after, counts, strict=True)]
-    return max(_difference(*each) for each in zip(before, kept, counts, strict=True))
+    """Return by how much more masked steps change the outputs at unmasked steps, after all floats were shifted."""
+    shifted = shorter.masked(shorter.masks, plain=_shifted(shorter.plain, shift))[1]
+    before = inference_outputs(trial, shorter, shifted)
+    after = inference_outputs(trial, shorter, shorter.masked(masks, plain=_shifted(plain, shift))[1])
+    kept = [_cut(output, entries.shape) for output, entries in zip(after, unmasked, strict=True)]
+    return max(_difference_of_entries(*each) for each in zip(before, kept, unmasked, strict=True))
 
 
 def _shifted(arguments: Arguments, shift: float) -> Arguments:
@@ -153,7 +162,7 @@ def _shifted(arguments: Arguments, shift: float) -> Arguments:
 
 
 def _padded(array: Array, shape: tuple[int, ...]) -> Array:
-    """Return the array with zeros after it, or cut, to fill this shape."""
+    """Return the array extended by zeros, or cut, to this shape."""
     widths = [(0, max(0, size - own)) for size, own in zip(shape, array.shape, strict=True)]
     return _cut(np.pad(array, widths), shape)
 
@@ -162,8 +171,8 @@ def _cut(array: Array, shape: tuple[int, ...]) -> Array:
     return array[tuple(slice(size) for size in shape)] if array.ndim == len(shape) else array
 
 
-def _difference(before: Array, after: Array, counts: Array) -> float:
-    return largest_difference([before[counts]], [after[counts]]) if before.shape == after.shape else float("inf")
+def _difference_of_entries(before: Array, after: Array, entries: Array) -> float:
+    return largest_difference([before[entries]], [after[entries]]) if before.shape == after.shape else float("inf")
 
 
 def bad() -> Case:

@@ -1,4 +1,4 @@
-"""Gradients of the lively layer: of its outputs, with masks, and of the losses that it adds."""
+"""Gradients of the layer from `lively`: of its outputs, of its outputs with masks, and of the losses that it adds."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -12,41 +12,48 @@ from layerwright.trial.masks import Subject, any_subject
 from layerwright.trial.subject import lively
 from layerwright.trial.trial import Trial, blaming, once_per_trial, restore, snapshot, takes_argument
 
-PAST_KERAS = "the layer reads weights past Keras's variables, as a wrapped torch module does"
+NOT_KERAS_VARIABLES = (
+    "the layer does not read its weights through Keras variables (a wrapped torch module, for example), so their "
+    "gradients cannot be computed"
+)
 Differentiate = Callable[[Arguments, Sequence[Array] | None], Gradients]
 ByPath = Mapping[str, Array | None]
 
 
 @once_per_trial
 def differentiator(trial: Trial, training: bool) -> Differentiate:
-    """Return the function from arguments and cotangents to the lively layer's gradients."""
+    """Return a function that takes arguments and cotangents and returns the gradients of the layer from `lively`."""
     return differentiated(trial, lively(trial), trial.usual, training=training)
 
 
-def modes(trial: Trial) -> tuple[bool, ...]:
-    """Return the values of `training` to try: both only where the layer or a part of it takes the argument."""
+def training_modes(trial: Trial) -> tuple[bool, ...]:
+    """Return the values of `training` to try: both if the layer or a sublayer takes the argument, otherwise False."""
     parts = lively(trial)._flatten_layers()
     return (False, True) if any(takes_argument(part, "training") for part in parts) else (False,)
 
 
 def weight_gradients(trial: Trial) -> Iterator[ByPath]:
-    """Yield gradients by weights, from the likeliest to be of use to the last resort.
+    """Yield gradients with respect to weights, the most promising attempts first.
 
-    Several draws, in inference and in training, then with masks, then of the losses that the layer adds.
+    First for several random inputs in inference and training mode, then with masks, then of the losses that the layer
+    adds.
     """
     draws = (trial.usual, trial.arguments(seed=1), trial.arguments(seed=2, scale=10.0))
     for arguments in draws:
-        for training in modes(trial):
+        for training in training_modes(trial):
             yield differentiator(trial, training)(arguments, None).weights
     found = any_subject(trial)
     if isinstance(found, Subject) and found.sees_mask:
         yield gradients(trial, *found.masked(found.masks)).weights
-    for training in modes(trial):
-        yield _of_losses(trial, trial.usual, training)
+    for training in training_modes(trial):
+        yield _added_loss_gradients(trial, trial.usual, training)
 
 
-def reads_past_keras(trial: Trial) -> bool:
-    """Whether outputs follow weights that are assigned, but not values that stand in for them: no gradient can tell."""
+def bypasses_keras_variables(trial: Trial) -> bool:
+    """Whether outputs change with weights that are assigned, but not with values substituted in a `StatelessScope`.
+
+    Gradients are computed with substituted values. They say nothing about such a layer.
+    """
     import keras
 
     layer = lively(trial)
@@ -55,16 +62,20 @@ def reads_past_keras(trial: Trial) -> bool:
     for weight, value in initial:
         weight.assign(value + 1)
     assigned = trial.call(layer, trial.usual, training=False)
-    tensors = [keras.ops.copy(tensor) for tensor in tensors_of(layer, trial.usual)]  # torch shares memory
+    # Without a copy, torch tensors would share memory with the weights, which are restored next.
+    tensors = [keras.ops.copy(tensor) for tensor in tensors_of(layer, trial.usual)]
     restore(initial)
-    with blaming("calling it with other weights"), trial.backend.inference():
+    with blaming("calling the layer with other weights"), trial.backend.inference():
         outputs, _ = pure(layer, trial.usual, training=False)(*tensors)
     replaced = [np.asarray(keras.ops.convert_to_numpy(output)) for output in leaves(outputs)]
     return largest_difference(before, assigned) > 0 and largest_difference(before, replaced) == 0
 
 
-def _of_losses(trial: Trial, arguments: Arguments, training: bool) -> ByPath:
-    """Differentiate the sum of what the layer passes to `add_loss`; regularizers, which move unused weights, not."""
+def _added_loss_gradients(trial: Trial, arguments: Arguments, training: bool) -> ByPath:
+    """Compute the gradients of the sum of the losses that the layer passes to `add_loss`.
+
+    Losses of regularizers are left out, because they give a gradient to unused weights too.
+    """
     import keras
 
     layer = lively(trial)
@@ -80,7 +91,7 @@ def _of_losses(trial: Trial, arguments: Arguments, training: bool) -> ByPath:
         return sum((keras.ops.sum(loss) for loss in scope.losses), keras.ops.zeros((), "float32"))
 
     keras.utils.set_random_seed(trial.seed)
-    with blaming("differentiating the losses that it adds"):
+    with blaming("differentiating the losses that the layer adds"):
         found = trial.backend.gradient(scalar, tensors[: len(weights)])
     arrays = [None if each is None else np.asarray(keras.ops.convert_to_numpy(each)) for each in found]
     return {weight.path: array for weight, array in zip(weights, arrays, strict=True)}

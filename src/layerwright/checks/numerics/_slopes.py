@@ -1,4 +1,4 @@
-"""How outputs change along a direction of weights and inputs: by finite differences, and as the gradient says."""
+"""Compute the slopes of outputs along a direction of weights and inputs, by finite differences."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,11 +11,12 @@ from layerwright.core.errors import LayerError
 from layerwright.trial.arguments import Arguments, Array
 from layerwright.trial.compare import leaves
 from layerwright.trial.gradients import compiled
+from layerwright.trial.paths import attribute_path
 from layerwright.trial.subject import lively
 from layerwright.trial.trial import Trial
 
 STEPS = (1e-2, 2e-3, 4e-4)
-"""Relative to the size of what is moved: the first is best for rounding, the later ones meet fewer kinks."""
+"""Relative to the size of a tensor. The first suffers least from rounding, the later ones include fewer kinks."""
 ROUNDING = 8 * float(np.finfo("float32").eps)
 AGREEMENT = 1e-3
 ENOUGH = 0.5
@@ -26,13 +27,13 @@ Arrays = list[Array]
 
 @dataclass(frozen=True, eq=False)
 class Point:
-    """What a layer computes in inference, as a function of its trainable weights and float inputs.
+    """A layer in inference mode, as a function of its trainable weights and float inputs.
 
     Attributes:
-        names: The names of weights and inputs.
+        names: The names of weights and inputs, as messages use them.
         values: Their usual values.
-        outputs: From such values to the float outputs, in float64.
-        gradients: From cotangents to the gradients at the usual values; zero where nothing flows.
+        outputs: Takes such values and returns the float outputs, in float64.
+        gradients: Takes cotangents and returns the gradients at the usual values; zeros if there is no gradient.
     """
 
     names: list[str]
@@ -43,12 +44,12 @@ class Point:
 
 @dataclass(frozen=True, eq=False)
 class Slopes:
-    """How outputs change along a direction, by finite differences; one entry in each list for each output.
+    """The slopes of outputs along a direction, by finite differences. Each list has one entry for each output.
 
     Attributes:
         values: The slopes.
-        smooth: Where they can be relied on: no kink within the step.
-        noise: What rounding may do to them.
+        smooth: Which of them are reliable, because there is no kink within the step.
+        noise: How much rounding may change them.
     """
 
     values: Arrays
@@ -57,13 +58,13 @@ class Slopes:
 
     @property
     def share(self) -> float:
-        """The share of entries that can be relied on."""
+        """The share of reliable entries."""
         entries = [smooth.ravel() for smooth in self.smooth]
         return float(np.mean(np.concatenate(entries))) if entries else 1.0
 
 
 def usual_point(trial: Trial) -> Point:
-    """Return the lively layer at the usual inputs."""
+    """Return the layer from `lively` at the usual inputs."""
     import keras
 
     layer, arrays = lively(trial), trial.usual.arrays()
@@ -71,7 +72,7 @@ def usual_point(trial: Trial) -> Point:
     initial = [np.array(keras.ops.convert_to_numpy(weight.value)) for weight in weights]
     places = [place for place, array in enumerate(arrays) if array.dtype.kind == "f"]
     given = [name for name, _ in trial.usual.named_arrays()]
-    call = _caller(trial)
+    call = _float_outputs_function(trial)
 
     def outputs(values: Sequence[Array]) -> Arrays:
         moved = list(arrays)
@@ -91,14 +92,15 @@ def usual_point(trial: Trial) -> Point:
         return [np.zeros_like(v) if g is None else g for g, v in zip(found, values, strict=True)]
 
     values = [*initial, *(arrays[place] for place in places)]
-    names = [*(weight.path for weight in weights), *(given[place] for place in places)]
+    names = [*(attribute_path(layer, weight) for weight in weights), *(given[place] for place in places)]
     return Point(names, values, outputs, gradients)
 
 
 def random_direction(point: Point, seed: int) -> Arrays:
-    """Draw a direction for every weight and input, shorter ones for those that would drown the others out.
+    """Draw a random direction for each weight and input.
 
-    How much each contributes is what its gradient says for a random cotangent.
+    Directions are shorter for tensors with large gradients, which would otherwise hide the others. The gradient for a
+    random cotangent says how much each tensor contributes.
     """
     rng = np.random.default_rng(seed)
     sizes = [max(1.0, _root_mean_square(value)) for value in point.values]
@@ -115,7 +117,7 @@ def random_direction(point: Point, seed: int) -> Arrays:
 
 
 def slopes(point: Point, direction: Arrays) -> Slopes:
-    """Return the slopes at the first step at which enough outputs are smooth, else at the one where most are."""
+    """Return the slopes for the first step size at which enough outputs are smooth, otherwise for the best one."""
     base = point.outputs(point.values)
     best = _slopes_at(point, direction, base, STEPS[0])
     for step in STEPS[1:]:
@@ -144,8 +146,8 @@ def _slopes_at(point: Point, direction: Arrays, base: Arrays, step: float) -> Sl
     return Slopes(values, smooth, noise)
 
 
-def _caller(trial: Trial) -> Callable[[Sequence[Array]], Arrays]:
-    """Return the lively layer in inference as a function from arrays to its float outputs."""
+def _float_outputs_function(trial: Trial) -> Callable[[Sequence[Array]], Arrays]:
+    """Return the layer from `lively` in inference mode, as a function that takes arrays and returns float outputs."""
     layer, usual = lively(trial), trial.usual
 
     def eager(arguments: Arguments) -> Any:
@@ -154,9 +156,10 @@ def _caller(trial: Trial) -> Callable[[Sequence[Array]], Arrays]:
     run: Callable[[Arguments], Any] = eager
     if trial.backend.NAME == "jax":
         run = compiled(trial, layer, usual, training=False)
+        # LW801 compiled-equals-eager reports a layer that cannot be compiled.
         try:
             run(usual)
-        except LayerError:  # LW801 compiled-equals-eager speaks of layers that cannot be compiled
+        except LayerError:
             run = eager
 
     def call(arrays: Sequence[Array]) -> Arrays:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from layerwright.checks.numerics._gradients import PAST_KERAS, reads_past_keras
+from layerwright.checks.numerics._gradients import NOT_KERAS_VARIABLES, bypasses_keras_variables
 from layerwright.checks.numerics._slopes import Arrays, Point, Slopes, random_direction, slopes, usual_point
 from layerwright.core.case import Case
 from layerwright.core.check import check
@@ -16,82 +16,91 @@ TOLERANCE = 1e-3
 LEAST_SHARE = 0.05
 MOST_SHOWN = 40
 
-Compared = tuple[float, float, float]
-"""The slope, what the gradient says it is, and how far apart they may be."""
+SlopeComparison = tuple[float, float, float]
+"""The slope by finite differences, the slope that the gradient predicts, and the difference that is allowed."""
 
 
 @check("LW502", "gradient-is-right", requires=("LW501",), exempt={"smooth": False, "stateful": True})
 def gradient_is_right(trial: Trial) -> Finding:
-    """The gradient by each weight and each input is the slope of what the layer computes.
+    """Gradients with respect to weights and inputs agree with finite differences of the outputs.
 
     What it proves:
-        Along a random direction of each trainable weight, and of each floating-point input, the outputs change as the
-        gradient says.
+        Along a random direction of each trainable weight and each floating-point input, the outputs change as the
+        gradient predicts.
 
     Why it matters:
-        A custom gradient with a lost factor, a `stop_gradient` around too much, and a clipped or rounded value in the
-        middle still train, in a direction that is not downhill. Losses fall slowly, and no one knows why.
+        A layer still trains if its custom gradient misses a factor, if `stop_gradient` covers too much, or if a value
+        is clipped or rounded on the way. But the steps do not go downhill: the loss falls slowly, and nobody knows why.
 
     How it is tested:
-        Weights and inputs are moved by a hundredth along a random direction and back, and by half of that; the two
-        central differences are extrapolated (Richardson) and compared with the gradient, which must agree to 1e-3 and
-        the rounding of float32. Tensors with large gradients are moved less, so that they do not drown out the others.
-        Outputs with a kink in between, as behind a ReLU, give themselves away by the two differences not agreeing:
-        they are left out, and smaller steps are taken where they are the most. Two directions must disagree, and then
-        each tensor by itself tells which are wrong. Weights are off their initial values.
+        Weights are first moved off their initial values. Weights and inputs are then moved along a random direction, by
+        a hundredth of their size forwards and backwards, and by half of that. The two central differences are
+        extrapolated (Richardson) and compared with the gradient. They must agree to 1e-3, plus the rounding of float32.
+        Tensors with large gradients are moved less, so that they do not hide the others. If an output has a kink within
+        the step, as after a ReLU, the two differences disagree, and the output is left out. If that concerns most
+        outputs, smaller steps are tried. The check fails if the gradient disagrees along two directions. Each tensor is
+        then moved alone, to find the incorrect gradients.
 
     Exempt when:
-        The layer declares `smooth=False`, as straight-through estimators should, or `stateful=True`; skipped where it
-        does not compute in float32.
+        The layer declares `smooth=False`, as straight-through estimators should, or `stateful=True`. Skipped if the
+        layer does not compute in float32 or float64, has no floating-point output, or has neither trainable weights nor
+        floating-point inputs.
 
     References:
         Griewank and Walther 2008, "Evaluating Derivatives", chapter 1; keras.io/api/ops/core, "custom_gradient".
     """
     compute_dtype = lively(trial).compute_dtype
     if compute_dtype not in ("float32", "float64"):
-        return skipped(f"finite differences need float32; the layer computes in {compute_dtype}")
+        return skipped(f"finite differences need float32 or float64, but the layer computes in {compute_dtype}")
     point = usual_point(trial)
     if not point.names:
-        return skipped("the layer has neither trainable weights nor floating-point inputs")
+        return skipped("the layer has no trainable weights and no floating-point inputs")
     direction = random_direction(point, trial.seed)
     found = slopes(point, direction)
     if not found.values:
         return skipped("the layer has no floating-point output")
     if found.share < LEAST_SHARE:
-        return inconclusive("the outputs have kinks or jumps wherever looked", "Declare smooth=False.")
-    together = _compared(point, direction, found)
+        return inconclusive(
+            f"fewer than {LEAST_SHARE:.0%} of the output values are smooth near the inputs that were tried",
+            "If the layer is meant to have kinks or jumps everywhere, declare `smooth=False`.",
+        )
+    together = _compare_slope_with_gradient(point, direction, found)
     if not _agrees(together):
-        together = _compared(point, random_direction(point, trial.seed + 1))
+        together = _compare_slope_with_gradient(point, random_direction(point, trial.seed + 1))
     if _agrees(together):
-        return passed(smooth_share=found.share, slopes=[_row("all at once", together)])
-    if reads_past_keras(trial):
-        return inconclusive(PAST_KERAS)
-    each = [(name, _compared(point, _only(direction, place))) for place, name in enumerate(point.names)]
-    names = [name for name, compared in each if not _agrees(compared)]
-    slope, gradient = _compared(point, direction, found)[:2]
+        return passed(smooth_share=found.share, slopes=[_evidence_row("all weights and inputs", together)])
+    if bypasses_keras_variables(trial):
+        return inconclusive(NOT_KERAS_VARIABLES)
+    comparisons = [
+        (name, _compare_slope_with_gradient(point, _direction_of_one_tensor(direction, place)))
+        for place, name in enumerate(point.names)
+    ]
+    names = [name for name, comparison in comparisons if not _agrees(comparison)]
+    slope, gradient = _compare_slope_with_gradient(point, direction, found)[:2]
     return failed(
-        f"the gradient by {', '.join(names or point.names)} is wrong: along a random direction the outputs, weighted "
-        f"at random, change by {slope:.5g} a unit, but the gradient says {gradient:.5g}",
-        "Correct the custom gradient, or let gradients through where stop_gradient, a cast or a rounding stops them; "
-        "if the gradient is meant to differ, declare smooth=False.",
+        f"the gradient with respect to {', '.join(names or point.names)} disagrees with finite differences: along a "
+        f"random direction the slope of a random sum of the outputs is {slope:.5g}, but the gradient predicts "
+        f"{gradient:.5g}",
+        "Correct the custom gradient, or remove the `stop_gradient`, cast or rounding that blocks gradients. If the "
+        "gradient is meant to differ from the slope, declare `smooth=False`.",
         wrong=names,
-        slopes=[_row(name, compared) for name, compared in each[:MOST_SHOWN]],
+        slopes=[_evidence_row(name, comparison) for name, comparison in comparisons[:MOST_SHOWN]],
     )
 
 
-def _agrees(compared: Compared) -> bool:
-    slope, gradient, allowed = compared
+def _agrees(comparison: SlopeComparison) -> bool:
+    slope, gradient, allowed = comparison
     return abs(slope - gradient) <= allowed
 
 
-def _row(name: str, compared: Compared) -> dict[str, Any]:
-    return {"name": name, **dict(zip(("slope", "gradient", "allowed"), compared, strict=True))}
+def _evidence_row(name: str, comparison: SlopeComparison) -> dict[str, Any]:
+    return {"name": name, **dict(zip(("slope", "gradient", "allowed"), comparison, strict=True))}
 
 
-def _compared(point: Point, direction: Arrays, found: Slopes | None = None) -> Compared:
-    """Return the slope, what the gradient says it is, and how far apart they may be, for a random cotangent.
+def _compare_slope_with_gradient(point: Point, direction: Arrays, found: Slopes | None = None) -> SlopeComparison:
+    """Compare the slope of a random sum of the outputs with the slope that the gradient predicts.
 
-    The cotangent is zero where outputs are not smooth.
+    Outputs that are not smooth do not contribute to the sum.
     """
     found = found or slopes(point, direction)
     rng = np.random.default_rng(0)
@@ -99,13 +108,13 @@ def _compared(point: Point, direction: Arrays, found: Slopes | None = None) -> C
     pairs = zip(cotangents, found.values, strict=True)
     terms = [np.where(cotangent != 0, cotangent * value, 0.0) for cotangent, value in pairs]
     gradients = point.gradients([cotangent.astype("float32") for cotangent in cotangents])
-    said = sum(float((g.astype("float64") * along).sum()) for g, along in zip(gradients, direction, strict=True))
+    predicted = sum(float((g.astype("float64") * along).sum()) for g, along in zip(gradients, direction, strict=True))
     scale = float(np.sqrt(sum(np.square(term).sum() for term in terms)))
     noise = sum(n * float(np.linalg.norm(c)) for n, c in zip(found.noise, cotangents, strict=True))
-    return sum(float(term.sum()) for term in terms), said, TOLERANCE * scale + noise
+    return sum(float(term.sum()) for term in terms), predicted, TOLERANCE * scale + noise
 
 
-def _only(direction: Arrays, place: int) -> Arrays:
+def _direction_of_one_tensor(direction: Arrays, place: int) -> Arrays:
     return [along if here == place else np.zeros_like(along) for here, along in enumerate(direction)]
 
 

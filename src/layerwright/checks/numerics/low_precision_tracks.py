@@ -181,7 +181,7 @@ def _long(trial: Trial, call: Call) -> Arguments | None:
     axis, traits = trial.case.traits.time_axis, trial.case.traits
     if traits.fixed_shape or not any(_is_free(spec, axis) for spec in specs(trial)):
         return None
-    if sum(int(np.prod(spec.concrete(1, {axis: LONG}))) for spec in specs(trial)) > MOST_VALUES:
+    if sum(int(np.prod(trial.shape_of(spec, 1, {axis: LONG}))) for spec in specs(trial)) > MOST_VALUES:
         return None
     fewer, long = (trial.arguments(batch=1, free={axis: steps}) for steps in (FEWER, LONG))
     long = _large(trial, long)

@@ -1,4 +1,4 @@
-"""Calling a layer many times where each call would compile its loop anew."""
+"""Call a layer with a loop many times, without compiling the loop at each call."""
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -8,8 +8,8 @@ from layerwright.trial.subject import lively
 from layerwright.trial.trial import Trial, once_per_trial
 
 
-def many_calls(trial: Trial) -> AbstractContextManager[Any]:
-    """Return the context to call the layer many times in: loops run step by step if the layer has one, on JAX."""
+def uncompiled_loops(trial: Trial) -> AbstractContextManager[Any]:
+    """Return the context for many calls of the layer. On JAX it runs a loop step by step instead of compiling it."""
     return trial.backend.stepwise() if _has_loop(trial) else nullcontext()
 
 
@@ -20,6 +20,7 @@ def _has_loop(trial: Trial) -> bool:
     layer = lively(trial)
     try:
         program = trial.backend.trace(pure(layer, trial.usual), tensors_of(layer, trial.usual))
-    except Exception:  # a layer may raise anything under a trace; LW801 compiled-equals-eager says so
+    # A layer may raise anything while it is traced. LW801 compiled-equals-eager reports that.
+    except Exception:
         return False
     return "scan[" in program or "while[" in program

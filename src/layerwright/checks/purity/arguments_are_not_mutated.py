@@ -1,4 +1,4 @@
-"""LW906."""
+"""LW906 arguments-are-not-mutated."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,29 +11,31 @@ from layerwright.core.check import check
 from layerwright.core.finding import Finding, failed, passed, skipped
 from layerwright.trial.trial import Trial
 
-FIX = "Copy the argument before changing it: `self.sizes = sorted(sizes)`, `options = {**options, …}`, `list(layers)`."
+FIX = (
+    "Copy the argument before you change it: `self.sizes = sorted(sizes)`, `options = {**options, …}`, `list(layers)`."
+)
 
 
 @check("LW906", "arguments-are-not-mutated", requires=("LW102",))
 def arguments_are_not_mutated(trial: Trial) -> Finding:
-    """The layer leaves lists, dicts and arrays that it is given as arguments as they were.
+    """The layer does not modify the lists, dicts, sets and arrays that it receives as arguments.
 
     What it proves:
-        After constructing, building and calling the layer, every list, dict, set and array among its constructor
-        arguments, and among its call arguments that hold no tensors, holds what it held before.
+        Constructing, building and calling the layer change no list, dict, set or array among its constructor arguments
+        and among its call arguments without tensors.
 
     Why it matters:
-        One list of sizes is given to several layers, one dict of options to every block. The first layer that sorts,
-        pops from or normalises it in place gives the next one something else, and which one that is depends on the
+        Several layers often receive the same list of sizes or the same dict of options. If one layer sorts it, pops
+        from it or normalises it in place, the next layer receives something else. Which layer that is depends on the
         order of construction.
 
     How it is tested:
-        A layer is constructed from copies of the case's arguments that the check holds on to, and called in inference.
-        The copies are compared with the originals, item by item; objects such as layers by identity. Keras copies
-        lists and dicts on their way into a call, but for layers that switch that off.
+        The check constructs a layer from copies of the case's arguments and calls it in inference. It compares the
+        contents of these copies before and after, item by item, and objects such as layers by identity. Keras copies
+        lists and dicts before a call, except for layers that switch this off.
 
     Exempt when:
-        The case gives no list, dict, set or array.
+        No argument of the case is a list, dict, set or array.
 
     References:
         docs.python.org/3/faq/programming.html, "Why did changing list 'y' also change list 'x'?".
@@ -48,7 +50,7 @@ def arguments_are_not_mutated(trial: Trial) -> Finding:
     trial.call(layer, replace(trial.usual, call={**trial.usual.call, **call}))
     changed = [name for name, value in (init | call).items() if _contents(value) != before[name]]
     if changed:
-        return failed(f"the layer changed its arguments {', '.join(changed)}; expected them as they were given", FIX)
+        return failed(f"the layer modified arguments in place: {', '.join(changed)}; expected no change", FIX)
     return passed(arguments=sorted(before))
 
 
@@ -57,7 +59,7 @@ def _is_mutable(value: Any) -> bool:
 
 
 def _contents(value: Any) -> Any:
-    """Return what compares equal as long as a value holds the same."""
+    """Return a description of a value's contents: equal as long as the contents are the same."""
     if isinstance(value, np.ndarray):
         return value.shape, str(value.dtype), value.tobytes()
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""LW907."""
+"""LW907 calls-are-independent."""
 
 import inspect
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from layerwright.checks.purity._loops import many_calls
+from layerwright.checks.purity._loops import uncompiled_loops
 from layerwright.core.case import Case, InputSpec
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError, quote
@@ -21,31 +21,31 @@ from layerwright.trial.subject import larger
 from layerwright.trial.trial import Trial, blaming, copy_weights, restore, snapshot, takes_argument
 
 FIX = (
-    "Keep nothing on self that call() computes or is told: no flag, mask, shape or cache. Hand it on as a local "
-    "variable, or work it out in build() where it depends on the built shape alone."
+    "In `call()`, do not store flags, masks, shapes or caches on `self`. Use local variables. If a value depends "
+    "only on the input shape, compute it in `build()`."
 )
-Disturbance = Callable[[Any], Any]
+OtherCall = Callable[[Any], Any]
 
 
 @check("LW907", "calls-are-independent", requires=("LW901", "LW804", "LW204"), exempt={"stateful": True})
 def calls_are_independent(trial: Trial) -> Finding:
-    """A call of another kind, before or in between, changes nothing about a call.
+    """The result of a call does not depend on earlier calls of another kind.
 
     What it proves:
-        The usual call gives the same outputs, bit by bit and in the same structure, whether or not the layer was
-        called otherwise: with other sizes, with an optional argument given or left out, in training, symbolically, in
-        another precision.
+        A call on the case's arguments gives the same outputs, bit by bit and in the same structure, after calls with
+        other sizes, with or without an optional argument, in training, on symbolic tensors, or in another precision.
 
     Why it matters:
-        What one call leaves on `self` and the next one reads shows only in the right order of calls: a mask kept from
-        the last batch that had one, a flag that is set and never reset, a table of positions made for the first
-        length seen. Tests call in one way, users in many.
+        If one call stores something on `self` and a later call reads it, the error appears only for some orders of
+        calls. Examples are a mask kept from an earlier batch, a flag that is set and never reset, and a table of
+        positions made for the first length. Tests usually call a layer in one way only; users call it in many.
 
     How it is tested:
-        Each boolean call argument is turned over; each optional tensor is left out; a mask that the case does not give
-        is given; batch and free axes get other sizes; training=True; `KerasTensor`s; float16. After each of them the
-        usual call is repeated, and must give what it gave first. Each is also the very first call of another layer,
-        which with equal weights must then give the same. Whether these calls themselves work is for other checks.
+        The check makes other calls: it flips each boolean argument, leaves out each optional tensor, adds a mask, uses
+        other sizes for the batch and free axes, sets `training=True`, passes `KerasTensor`s, and passes float16. After
+        each of them, it repeats the call on the case's arguments, which must give the same outputs as before. Each
+        other call is also made as the first call of a new layer, which must then give the same outputs with equal
+        weights. Whether the other calls themselves succeed is not checked here.
 
     Exempt when:
         The layer declares `stateful=True`.
@@ -53,34 +53,37 @@ def calls_are_independent(trial: Trial) -> Finding:
     References:
         docs.jax.dev, "Stateful computations"; tensorflow.org/guide/function, "Executing Python side effects".
     """
-    with many_calls(trial):
-        return _independence(trial)
+    with uncompiled_loops(trial):
+        return _find_dependence(trial)
 
 
-def _independence(trial: Trial) -> Finding:
+def _find_dependence(trial: Trial) -> Finding:
     layer = trial.built()
     expected = trial.call(layer, trial.usual, training=False)
     tried = []
-    for name, disturb in _disturbances(trial, layer):
+    for name, call in _other_calls(trial, layer):
         with suppress(LayerError):
-            disturb(layer)
-        found = _difference(trial, layer, expected)
+            call(layer)
+        difference = _describe_difference(trial, layer, expected)
         order = "after a call"
-        if not found:
-            found = _difference_if_first(trial, layer, disturb, expected)
+        if not difference:
+            difference = _describe_difference_if_first(trial, layer, call, expected)
             order = "when the layer was first called"
-        if found:
-            return failed(f"{order} {name}, the usual call {found}; expected what a new layer gives", FIX)
+        if difference:
+            return failed(
+                f"{order} {name}, a call on {describe(trial.usual)} {difference}; expected the outputs of a new layer",
+                FIX,
+            )
         tried.append(name)
     return passed(tried=tried)
 
 
-def _disturbances(trial: Trial, layer: Any) -> Iterator[tuple[str, Disturbance]]:
-    """Yield other ways to call a layer, each with its name."""
-    yield "in training", partial(_call, trial, trial.usual, training=True)
+def _other_calls(trial: Trial, layer: Any) -> Iterator[tuple[str, OtherCall]]:
+    """Yield other calls of a layer, each with a name that completes "a call …"."""
+    yield "with training=True", partial(_call_and_restore, trial, trial.usual, training=True)
     yield "on symbolic tensors", trial.symbolic_call
     for name, arguments in _other_arguments(trial, layer):
-        yield name, partial(_call, trial, arguments)
+        yield name, partial(_call_and_restore, trial, arguments)
 
 
 def _other_arguments(trial: Trial, layer: Any) -> Iterator[tuple[str, Arguments]]:
@@ -92,10 +95,10 @@ def _other_arguments(trial: Trial, layer: Any) -> Iterator[tuple[str, Arguments]
             yield f"with {name}={not flag}", replace(usual, call={**usual.call, name: not flag})
     for name in usual.tensors:
         if name in parameters and parameters[name].default is None:
-            left = {other: value for other, value in usual.call.items() if other != name}
+            remaining = {other: value for other, value in usual.call.items() if other != name}
             yield (
                 f"without {name}",
-                replace(usual, call=left, tensors=tuple(each for each in usual.tensors if each != name)),
+                replace(usual, call=remaining, tensors=tuple(each for each in usual.tensors if each != name)),
             )
     if takes_argument(layer, "mask") and "mask" not in usual.call and getattr(usual.inputs, "ndim", 0) > 2:
         mask = InputSpec((None, None), "bool").sample(np.random.default_rng(0), usual.inputs.shape[:2])
@@ -103,37 +106,38 @@ def _other_arguments(trial: Trial, layer: Any) -> Iterator[tuple[str, Arguments]
     if not trial.case.traits.fixed_shape:
         axes = {axis for spec in trial.case.specs() for axis, size in enumerate(spec.shape) if axis and size is None}
         yield (
-            "at other sizes",
+            "with other sizes",
             trial.arguments(larger(trial), free=dict.fromkeys(axes, 7 + max(1, trial.case.traits.minimum)), seed=1),
         )
     floats = [array.dtype == np.float32 for array in usual.arrays()]
     if all(floats):
-        yield "on float16", usual.map(lambda array: array.astype("float16"))
+        yield "with float16 inputs", usual.map(lambda array: array.astype("float16"))
 
 
-def _call(trial: Trial, arguments: Arguments, layer: Any, training: bool = False) -> None:
-    """Call the layer and put its variables back. On JAX it is traced alone: that runs its code and compiles nothing."""
+def _call_and_restore(trial: Trial, arguments: Arguments, layer: Any, training: bool = False) -> None:
+    """Call the layer and restore its variables. On JAX only trace it, which runs its code without compiling."""
     import keras
 
     if trial.backend.NAME == "jax":
         symbols = arguments.map(lambda array: keras.KerasTensor(array.shape, dtype=str(array.dtype)))
-        with blaming(f"tracing it on {describe(arguments)}"):
+        with blaming(f"tracing the layer on {describe(arguments)}"):
             layer(symbols.inputs, **symbols.call)
             trial.backend.trace(pure(layer, arguments, training=training), tensors_of(layer, arguments))
         return
-    variables = snapshot(layer.variables) if layer.built else []  # spectral normalisation assigns a trainable one
+    # All variables, because spectral normalisation assigns a trainable one.
+    variables = snapshot(layer.variables) if layer.built else []
     trial.call(layer, arguments, training=training)
     restore(variables)
 
 
-def _difference_if_first(trial: Trial, source: Any, disturb: Disturbance, expected: Any) -> str:
-    """As `_difference` of a new layer, disturbed before its first usual call and then given the variables of `source`.
+def _describe_difference_if_first(trial: Trial, source: Any, call: OtherCall, expected: Any) -> str:
+    """As `_describe_difference` for a new layer whose first call is `call`, and which then gets `source`'s variables.
 
-    Empty too where it cannot be: the call raises, or makes other variables.
+    Also empty if that is impossible, because the call raises or creates other variables.
     """
     layer = trial.construct()
     try:
-        disturb(layer)
+        call(layer)
         if not layer.built:
             trial.call(layer, trial.usual, training=False)
     except LayerError:
@@ -142,37 +146,38 @@ def _difference_if_first(trial: Trial, source: Any, disturb: Disturbance, expect
     if shapes[0] != shapes[1]:
         return ""
     copy_weights(source, layer)
-    return _difference(trial, layer, expected)
+    return _describe_difference(trial, layer, expected)
 
 
-def _difference(trial: Trial, layer: Any, expected: Any) -> str:
-    """Say how the usual call differs from `expected`; empty if it does not."""
+def _describe_difference(trial: Trial, layer: Any, expected: Any) -> str:
+    """Say how a call on the case's arguments differs from `expected`; empty if it does not."""
     try:
         outputs = trial.call(layer, trial.usual, training=False)
     except LayerError as error:
-        return f"raises {quote(error.error)}"
-    if _structure(outputs) != _structure(expected):
-        return "gives outputs in another structure"
+        return f"raised {quote(error.error)}"
+    if _output_structure(outputs) != _output_structure(expected):
+        return "returned outputs in another structure"
     if not bitwise_equal(expected, outputs):
-        return f"differs by {largest_difference(expected, outputs):.3g} of scale"
+        difference = largest_difference(expected, outputs)
+        return f"gave outputs that differ by {difference:.3g} of their largest value"
     return ""
 
 
-def _structure(outputs: Any) -> Any:
+def _output_structure(outputs: Any) -> Any:
     import keras
 
     return keras.tree.map_structure(lambda leaf: leaf is None, outputs)
 
 
 def bad() -> Case:
-    return _attention(forgets=False)
+    return _doubled(forgets=False)
 
 
 def good() -> Case:
-    return _attention(forgets=True)
+    return _doubled(forgets=True)
 
 
-def _attention(*, forgets: bool) -> Case:
+def _doubled(*, forgets: bool) -> Case:
     import keras
 
     class Doubled(keras.layers.Layer):

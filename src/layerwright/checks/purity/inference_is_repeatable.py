@@ -1,4 +1,4 @@
-"""LW901."""
+"""LW901 inference-is-repeatable."""
 
 from contextlib import suppress
 
@@ -7,30 +7,31 @@ from layerwright.core.check import check
 from layerwright.core.errors import LayerError, quote
 from layerwright.core.finding import Finding, failed, passed
 from layerwright.trial.compare import bitwise_equal, largest_difference
+from layerwright.trial.paths import attribute_path
 from layerwright.trial.trial import Trial, snapshot
 
 FIX = (
-    "Keep what must last between calls in a non-trainable weight (self.add_weight(…, trainable=False)) and declare "
-    "stateful=True; keep nothing that call() computes on self."
+    "Do not assign to `self` in `call()`. If the layer must keep state between calls, store it in "
+    "`self.add_weight(…, trainable=False)` and declare `stateful=True`."
 )
 
 
 @check("LW901", "inference-is-repeatable", requires=("LW102",), exempt={"stateful": True})
 def inference_is_repeatable(trial: Trial) -> Finding:
-    """In inference the same inputs give the same outputs, whatever the layer was called on before.
+    """In inference, the same inputs give the same outputs, whatever the layer was called on before.
 
     What it proves:
-        A call in inference leaves nothing behind: neither in the layer's variables nor in its Python attributes.
+        A call in inference changes no variable of the layer and no Python attribute that affects later outputs.
 
     Why it matters:
-        A value kept on `self` by one call and used by the next makes answers depend on the order of requests. Worse, a
-        compiled step traces `call` once: what it keeps is then a tracer or a symbolic tensor, and the next eager call
-        fails far from the cause. Nothing else can be proved of a layer whose answers change by themselves.
+        If one call stores a value on `self` and the next call uses it, predictions depend on the order of requests. A
+        compiled step traces `call` once and then stores a symbolic tensor, so that the next eager call raises far from
+        the cause. Most other checks require this property, because they compare outputs of repeated calls.
 
     How it is tested:
-        A built layer is called on inputs, then on others, then symbolically as a functional model does, then on the
-        first inputs again: the outputs must be the same bit by bit, with random generators and seeds put back, and no
-        variable may have moved.
+        The check calls a built layer on inputs, then on other inputs, then symbolically as a functional model does, and
+        then on the first inputs again. With random generators and seeds restored, the outputs must be equal bit by
+        bit. No variable may have changed.
 
     Exempt when:
         The layer declares `stateful=True`.
@@ -42,22 +43,30 @@ def inference_is_repeatable(trial: Trial) -> Finding:
     first = trial.call(layer, trial.usual, training=False)
     before = snapshot(layer.variables)
     trial.call(layer, trial.arguments(seed=1), training=False, keep_state=True)
-    moved = [variable.path for variable, value in before if not bitwise_equal(value, snapshot([variable])[0][1])]
-    if moved and not trial.case.traits.random:
-        return failed(f"a call in inference changed {', '.join(moved[:4])}; expected no change of state", FIX)
+    changed = [variable for variable, value in before if not bitwise_equal(value, snapshot([variable])[0][1])]
+    if changed and not trial.case.traits.random:
+        paths = ", ".join(attribute_path(layer, variable) for variable in changed[:4])
+        return failed(f"a call in inference changed {paths}; expected no change", FIX)
     for variable, value in before:
         variable.assign(value)
-    with suppress(LayerError):  # that it can be called symbolically is LW201's to prove
+    # LW201 checks that the layer can be called symbolically.
+    with suppress(LayerError):
         trial.symbolic_call(layer)
     try:
         again = trial.call(layer, trial.usual, training=False)
     except LayerError as error:
         return failed(
-            f"after calls on other inputs and on symbolic ones, the first call raised {quote(error.error)}", FIX
+            "after calls on other inputs and on symbolic tensors, a call on the first inputs raised "
+            f"{quote(error.error)}; expected the same outputs as before",
+            FIX,
         )
     if not bitwise_equal(first, again):
         difference = largest_difference(first, again)
-        return failed(f"the same inputs gave outputs that differ by {difference:.3g} after calls on other inputs", FIX)
+        return failed(
+            f"after calls on other inputs, the same inputs gave outputs that differ by {difference:.3g} of their "
+            "largest value; expected equal outputs",
+            FIX,
+        )
     return passed()
 
 

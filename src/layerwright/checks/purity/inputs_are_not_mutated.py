@@ -1,4 +1,4 @@
-"""LW902."""
+"""LW902 inputs-are-not-mutated."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,53 +11,52 @@ from layerwright.trial.compare import bitwise_equal
 from layerwright.trial.trial import Trial, blaming, restore, snapshot
 
 FIX = (
-    "Compute new tensors rather than change those given: `x = x * 2`, not `x *= 2` or torch's `x.mul_(2)`; copy a list "
-    "or dict before changing it: `inputs = dict(inputs)`."
+    "Compute new tensors instead of changing the inputs in place: `x = x * 2`, not `x *= 2` or torch's `x.mul_(2)`. "
+    "Copy a list or dict before you change it: `inputs = dict(inputs)`."
 )
 
 
 @check("LW902", "inputs-are-not-mutated", requires=("LW102",))
 def inputs_are_not_mutated(trial: Trial) -> Finding:
-    """A call leaves the tensors that it is given, and the list or dict that holds them, as they were.
+    """A call does not modify its input tensors, or the list or dict that contains them.
 
     What it proves:
-        After a call, in inference and in training, every tensor given has the values it had, and the structure given
-        as inputs holds the same tensors under the same keys.
+        After a call, in inference and in training, every input tensor has the same values as before. The list or dict
+        of inputs contains the same tensors under the same keys.
 
     Why it matters:
-        The caller goes on using what it gave: the tensor of a residual connection, the batch that a metric reads
-        next, on torch the NumPy array that shares its memory. On torch a change in place also ends in an autograd
-        error, or in a wrong gradient.
+        The caller uses its tensors again: for a residual connection, for a metric, or, on torch, through a NumPy array
+        that shares their memory. On torch, an in-place change also causes an autograd error or a wrong gradient.
 
     How it is tested:
-        Tensors made for the purpose are given to a built layer and compared, bit by bit, with what they were made of.
-        Keras itself copies lists and dicts on their way into a layer, but for layers that switch that off. On
-        TensorFlow and JAX a tensor cannot be changed; there the structure is what is compared.
+        The check calls a built layer on new tensors and compares them, bit by bit, with the arrays that they were made
+        from. Keras copies lists and dicts before a call, except for layers that switch this off. On TensorFlow and JAX,
+        tensors cannot be changed, so only the list or dict is compared.
 
     Exempt when:
         Never.
 
     References:
-        pytorch.org/docs, "Autograd mechanics": in-place operations with autograd; docs.jax.dev, "Common gotchas":
-        in-place updates.
+        pytorch.org/docs, "Autograd mechanics", on in-place operations; docs.jax.dev, "Common gotchas", on in-place
+        updates.
     """
     layer = trial.built()
     for training in (False, True):
         changed = _changed_by_call(trial, layer, training)
         if changed:
-            return failed(f"a call with training={training} changed {', '.join(changed[:4])}; expected no change", FIX)
+            return failed(f"a call with training={training} modified {', '.join(changed[:4])}; expected no change", FIX)
     return passed()
 
 
 def _changed_by_call(trial: Trial, layer: Any, training: bool) -> list[str]:
-    """Return the names of what a call changes: tensors, or the structure of the inputs."""
+    """Return the names of the tensors that a call modifies, and a phrase for the structure of the inputs."""
     import keras
 
     given = trial.usual.map(lambda array: keras.ops.convert_to_tensor(array.copy()))
     names, tensors = zip(*given.named_arrays(), strict=True)
     structure, variables = _structure(given.inputs), snapshot(layer.variables)
     keras.utils.set_random_seed(trial.seed)
-    with blaming(f"calling it on {describe(trial.usual)}"), trial.backend.inference():
+    with blaming(f"calling the layer on {describe(trial.usual)}"), trial.backend.inference():
         layer(given.inputs, training=training, **given.call)
     restore(variables)
     changed = [
@@ -65,7 +64,7 @@ def _changed_by_call(trial: Trial, layer: Any, training: bool) -> list[str]:
         for name, tensor, array in zip(names, tensors, trial.usual.arrays(), strict=True)
         if not bitwise_equal(keras.ops.convert_to_numpy(tensor), array)
     ]
-    return changed if _structure(given.inputs) == structure else [*changed, "the structure that holds the inputs"]
+    return changed if _structure(given.inputs) == structure else [*changed, "the list or dict of inputs"]
 
 
 def _structure(tree: Any) -> Any:
@@ -88,7 +87,7 @@ def _weighted(*, copies: bool) -> Case:
     class Weighted(keras.layers.Layer):
         def __init__(self, **kwargs):
             super().__init__(**kwargs)
-            self._convert_input_args = False  # Keras then hands on the very dict it is given
+            self._convert_input_args = False  # Keras then passes the dict on without copying it
 
         def call(self, inputs):
             inputs = dict(inputs) if copies else inputs

@@ -1,4 +1,4 @@
-"""LW903."""
+"""LW903 no-foreign-randomness."""
 
 import pickle
 import random
@@ -17,36 +17,38 @@ from layerwright.trial.reachable import reachable
 from layerwright.trial.trial import Trial, blaming, restore, snapshot
 
 NUMPY = "NumPy's global generator (np.random)"
+OWN_GENERATORS = "the layer's own generators"
 FIX = (
-    "Keep self.seed_generator = keras.random.SeedGenerator(seed) in the constructor and draw with "
-    "keras.random.…(…, seed=self.seed_generator)."
+    "In the constructor, set `self.seed_generator = keras.random.SeedGenerator(seed)`. In `call()`, draw with "
+    "`keras.random.normal(…, seed=self.seed_generator)`."
 )
 
 
 @check("LW903", "no-foreign-randomness", requires=("LW102",))
 def no_foreign_randomness(trial: Trial) -> Finding:
-    """The layer draws no random number but from generators of its own.
+    """The layer draws random numbers only from its own generators.
 
     What it proves:
-        Constructing, building and calling the layer leave NumPy's global generator as it was; calling it leaves
-        Python's, the framework's and Keras's global generators too.
+        Constructing, building and calling the layer do not change NumPy's global generator. Calling it does not change
+        the global generators of Python, the framework and Keras either.
 
     Why it matters:
-        What NumPy or Python draws while a layer is traced is a constant of the program: one dropout mask for the whole
-        training. A global generator is shared with the input pipeline and with every other layer, so adding a layer
-        changes what others draw; its state is in no variable, so a compiled step cannot carry it on.
+        A number that NumPy or Python draws during tracing becomes a constant of the program: dropout then uses one mask
+        for the whole training. The input pipeline and all other layers share the global generators, so adding a layer
+        changes the numbers that they draw. The state of a global generator is not in a variable, so a compiled step
+        cannot update it.
 
     How it is tested:
-        The full state of each generator, NumPy's cached Gaussian included, is compared before and after constructing
-        the layer, and before and after calls in inference and in training. Keras seeds a generator or an initializer
-        that was given no seed from Python's generator, so that one may move before the call. On torch Keras's dropout
-        draws from the global generator where it was given no seed; seeds are given for the comparison.
+        The check compares the full state of each generator, including NumPy's cached Gaussian, before and after
+        constructing the layer, and before and after calls in inference and in training. Keras takes missing seeds for
+        generators and initializers from Python's generator, so that one may change before the call. On torch, Keras's
+        dropout without a seed draws from the global generator; the check gives it a seed for the comparison.
 
     Exempt when:
         Never.
 
     References:
-        keras.io/guides, "Randomness": random seed generators in layers; keras.io, `SeedGenerator`; numpy.org,
+        keras.io/guides, "Randomness", on seed generators in layers; keras.io, `SeedGenerator`; numpy.org,
         `random.get_state`; docs.jax.dev, "Pseudorandom numbers".
     """
     import keras
@@ -55,39 +57,47 @@ def no_foreign_randomness(trial: Trial) -> Finding:
     seeded = _numpy_state()
     layer = trial.construct()
     if _numpy_state() != seeded:
-        return failed(f"the constructor drew from {NUMPY}; expected no draw", FIX)
+        return failed(f"the constructor drew random numbers from {NUMPY}; expected only {OWN_GENERATORS}", FIX)
     trial.call(layer, trial.usual)
     if _numpy_state() != seeded:
-        return failed(f"building and calling the layer drew from {NUMPY}; expected no draw", FIX)
+        return failed(
+            f"building and calling the layer drew random numbers from {NUMPY}; expected only {OWN_GENERATORS}", FIX
+        )
     for training in (False, True):
         drawn = []
-        with suppress(LayerError):  # that it works in training is for other checks to prove
-            drawn = _drawn_in_call(trial, layer, training)
+        # Other checks report a layer that raises in training.
+        with suppress(LayerError):
+            drawn = _generators_used_by_call(trial, layer, training)
         if drawn:
-            return failed(f"a call with training={training} drew from {' and '.join(drawn)}; expected no draw", FIX)
+            return failed(
+                f"a call with training={training} drew random numbers from {' and '.join(drawn)}; expected only "
+                f"{OWN_GENERATORS}",
+                FIX,
+            )
     return passed()
 
 
-def _drawn_in_call(trial: Trial, layer: Any, training: bool) -> list[str]:
-    """Return the names of the global generators that a call moves."""
+def _generators_used_by_call(trial: Trial, layer: Any, training: bool) -> list[str]:
+    """Return the names of the global generators whose state a call changes."""
     import keras
 
     keras.utils.set_random_seed(trial.seed)
     call = trial.function(layer, trial.usual, training=training)
     tensors = [keras.ops.convert_to_tensor(array) for array in trial.usual.arrays()]
-    variables, before = snapshot(layer.variables), _states(trial)
-    with blaming(f"calling it on {describe(trial.usual)}"), trial.backend.inference(), _seeded(layer):
+    variables, before = snapshot(layer.variables), _generator_states(trial)
+    with blaming(f"calling the layer on {describe(trial.usual)}"), trial.backend.inference(), _claiming_seeds(layer):
         call(*tensors)
-    after = _states(trial)
+    after = _generator_states(trial)
     restore(variables)
     return [name for name, state in before.items() if state != after[name]]
 
 
 def _numpy_state() -> bytes:
-    return pickle.dumps(np.random.get_state())  # the cached Gaussian included
+    # Pickled, because that includes the cached Gaussian.
+    return pickle.dumps(np.random.get_state())
 
 
-def _states(trial: Trial) -> Mapping[str, Any]:
+def _generator_states(trial: Trial) -> Mapping[str, Any]:
     import keras
     from keras.src.random.seed_generator import global_seed_generator  # its state has no public name
 
@@ -101,8 +111,8 @@ def _states(trial: Trial) -> Mapping[str, Any]:
 
 
 @contextmanager
-def _seeded(layer: Any) -> Iterator[None]:
-    """Let the layer's generators that were given no seed say that they have one: Keras's torch dropout asks that."""
+def _claiming_seeds(layer: Any) -> Iterator[None]:
+    """Let the layer's seed generators without a seed claim to have one, because Keras's dropout on torch asks them."""
     import keras
 
     found = [value for _, value in reachable(layer, lambda value: isinstance(value, keras.random.SeedGenerator))]

@@ -1,11 +1,11 @@
-"""LW904."""
+"""LW904 seeds-work."""
 
 import inspect
 from typing import Any
 
 import numpy as np
 
-from layerwright.checks.purity._loops import many_calls
+from layerwright.checks.purity._loops import uncompiled_loops
 from layerwright.core.case import Case, Traits
 from layerwright.core.check import check
 from layerwright.core.finding import Finding, failed, passed
@@ -14,101 +14,116 @@ from layerwright.trial.compare import bitwise_equal, leaves
 from layerwright.trial.trial import Trial, blaming, restore, snapshot
 
 DRAWS = 8
-"""How often a layer draws: a layer that flips each sample or not gives equal draws half the time."""
+"""How often a layer is called: two calls may be equal by chance, such as those of a layer that flips images."""
 
 FIX = (
-    "Keep self.seed_generator = keras.random.SeedGenerator(seed) in the constructor, take `seed` as an argument of it, "
-    "and draw with keras.random.…(…, seed=self.seed_generator): an integer seed gives the same draw at every call."
+    "Accept `seed` in the constructor, set `self.seed_generator = keras.random.SeedGenerator(seed)`, and draw with "
+    "`keras.random.normal(…, seed=self.seed_generator)`. Do not pass an integer as `seed`: it gives the same numbers "
+    "at every call."
 )
-SHAPE_FIX = "Draw with the batch axis in the shape: keras.random.uniform(ops.shape(inputs), seed=self.seed_generator)."
+SHAPE_FIX = (
+    "Include the batch axis in the shape of the draw: "
+    "`keras.random.uniform(ops.shape(inputs), seed=self.seed_generator)`."
+)
 
 
 @check("LW904", "seeds-work", requires=("LW903", "LW305"), needs={"random": True})
 def seeds_work(trial: Trial) -> Finding:
-    """The same seed gives the same draws; one draw differs from the next, and one sample's from another's.
+    """The same seed gives the same random values; calls and samples get different ones.
 
     What it proves:
-        Consecutive calls draw anew. From the same seeds, state restored or layer rebuilt, the same draws come again.
-        With a constructor argument `seed`, that alone decides. Equal samples in one batch are drawn for one by one.
+        Consecutive calls give different random values. The same seeds and state give the same values again. If the
+        constructor has an argument `seed`, it alone determines the values. Identical samples of a batch get different
+        values.
 
     Why it matters:
-        A mask that is drawn once and kept drops the same features for the whole training; one mask for all samples
-        adds noise to each gradient that the batch should average out. Neither shows in a loss curve. A seed that does
-        not decide makes a run that cannot be repeated.
+        If a dropout mask is drawn once and kept, the same features are dropped for the whole training. If all samples
+        share one mask, its noise does not average out over the batch. A loss curve shows neither. If the seed does not
+        determine the values, a run cannot be reproduced.
 
     How it is tested:
-        A layer is called up to eight times in a row on the same inputs, in training and if nothing is drawn there in
-        inference; not all outputs may be equal. The draws are repeated from the restored state, and by two layers
-        constructed with one seed under different global seeds, and must be the same. Last, a batch that holds one
-        sample several times must give rows that are not all equal, unless the layer couples samples.
+        The check calls a layer up to eight times in a row on the same inputs, in training and, if nothing random happens
+        there, in inference. Not all outputs may be equal. It repeats the calls from the restored state; the outputs
+        must be the same. So must those of two layers constructed with the same `seed` under different global seeds.
+        Finally, a batch that contains one sample several times must not give equal rows, unless the layer couples
+        samples.
 
     Exempt when:
         The layer does not declare `random=True`.
 
     References:
         keras.io, `SeedGenerator`; keras.io, "Making new layers and models via subclassing"; Srivastava et al. 2014,
-        "Dropout", where each training case has a mask of its own.
+        "Dropout", where each training case has its own mask.
     """
-    with many_calls(trial):
-        return _seeds(trial)
+    with uncompiled_loops(trial):
+        return _check_seeds(trial)
 
 
-def _seeds(trial: Trial) -> Finding:
+def _check_seeds(trial: Trial) -> Finding:
     layer = trial.built()
-    training = next((mode for mode in (True, False) if _varies(trial, layer, mode)), None)
+    training = next((mode for mode in (True, False) if _calls_differ(trial, layer, mode)), None)
     if training is None:
-        return failed(f"{DRAWS} consecutive calls gave the same outputs; expected the layer to draw anew", FIX)
-    twice = [_draws(trial, layer, trial.usual, training, 2) for _ in range(2)]
+        return failed(f"{DRAWS} consecutive calls gave the same outputs; expected different random values", FIX)
+    twice = [_outputs_of_calls(trial, layer, trial.usual, training, 2) for _ in range(2)]
     if not bitwise_equal(*twice):
-        return failed("from the same seeds and state, a second run of calls drew otherwise; expected the same", FIX)
-    if "seed" in inspect.signature(trial.case.layer).parameters and not _seed_decides(trial, training):
-        return failed("two layers constructed with seed=11 drew otherwise under other global seeds", FIX)
-    if trial.case.traits.batch != "independent":
-        return passed("that draws differ between samples does not apply: the layer couples them")
-    if _alike(trial, layer, training, 1) and _alike(trial, layer, training, DRAWS):
+        return failed("the same seeds and state gave different random values; expected the same values", FIX)
+    if "seed" in inspect.signature(trial.case.layer).parameters and not _seed_determines_outputs(trial, training):
         return failed(
-            f"in {DRAWS} calls equal samples of one batch were drawn for alike; expected draws of their own", SHAPE_FIX
+            "two layers constructed with seed=11 under different global seeds gave different random values; expected "
+            "the same values",
+            FIX,
+        )
+    if trial.case.traits.batch != "independent":
+        return passed("the layer couples samples, so their random values were not compared")
+    if _samples_get_equal_values(trial, layer, training, 1) and _samples_get_equal_values(
+        trial, layer, training, DRAWS
+    ):
+        return failed(
+            f"in {DRAWS} calls, identical samples received identical random values; expected different values for each "
+            "sample",
+            SHAPE_FIX,
         )
     return passed()
 
 
-def _varies(trial: Trial, layer: Any, training: bool) -> bool:
-    """Whether consecutive calls differ: two, or if those are equal, many."""
+def _calls_differ(trial: Trial, layer: Any, training: bool) -> bool:
+    """Whether the outputs of consecutive calls differ: of two calls or, if these are equal, of many."""
     for times in (2, DRAWS):
-        first, *others = _draws(trial, layer, trial.usual, training, times)
+        first, *others = _outputs_of_calls(trial, layer, trial.usual, training, times)
         if not all(bitwise_equal(first, other) for other in others):
             return True
     return False
 
 
-def _alike(trial: Trial, layer: Any, training: bool, times: int) -> bool:
-    """Whether all rows of every output are equal when all samples are."""
-    alike = trial.usual.map(lambda array: np.repeat(array[:1], len(array), axis=0))
-    rows = [leaf for draw in _draws(trial, layer, alike, training, times) for leaf in draw]
+def _samples_get_equal_values(trial: Trial, layer: Any, training: bool, times: int) -> bool:
+    """Whether all rows of every output are equal when all samples are equal."""
+    identical = trial.usual.map(lambda array: np.repeat(array[:1], len(array), axis=0))
+    rows = [leaf for outputs in _outputs_of_calls(trial, layer, identical, training, times) for leaf in outputs]
     return all(np.array_equal(leaf, np.repeat(leaf[:1], len(leaf), axis=0), equal_nan=True) for leaf in rows)
 
 
-def _draws(trial: Trial, layer: Any, arguments: Arguments, training: bool, times: int) -> list[list[Array]]:
-    """Call the layer several times in a row from the seeds it now has; put its variables back afterwards."""
+def _outputs_of_calls(trial: Trial, layer: Any, arguments: Arguments, training: bool, times: int) -> list[list[Array]]:
+    """Call the layer several times in a row from its present seeds, and restore its variables afterwards."""
     import keras
 
     keras.utils.set_random_seed(trial.seed)
     before = snapshot(layer.variables)
     tensors = arguments.map(lambda array: keras.ops.convert_to_tensor(array.copy()))
-    with blaming(f"calling it on {describe(arguments)}, training={training},"), trial.backend.inference():
+    with blaming(f"calling the layer on {describe(arguments)} with training={training}"), trial.backend.inference():
         outputs = [layer(tensors.inputs, training=training, **tensors.call) for _ in range(times)]
     restore(before)
     return [[np.asarray(keras.ops.convert_to_numpy(leaf)) for leaf in leaves(output)] for output in outputs]
 
 
-def _seed_decides(trial: Trial, training: bool) -> bool:
+def _seed_determines_outputs(trial: Trial, training: bool) -> bool:
+    """Whether two layers constructed with the same `seed` under different global seeds give the same outputs."""
     first, second = (Trial(trial.case, trial.seed + shift) for shift in (0, 1))
     layers = [one.construct(seed=11) for one in (first, second)]
     for one in layers:
         trial.call(one, trial.usual)
     for here, there in zip(*(one.weights for one in layers), strict=True):
         there.assign(here.value)
-    return bitwise_equal(*(_draws(trial, one, trial.usual, training, 2) for one in layers))
+    return bitwise_equal(*(_outputs_of_calls(trial, one, trial.usual, training, 2) for one in layers))
 
 
 def bad() -> Case:

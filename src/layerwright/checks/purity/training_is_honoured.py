@@ -1,4 +1,4 @@
-"""LW905."""
+"""LW905 training-is-honoured."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -9,79 +9,94 @@ from layerwright.core.check import check
 from layerwright.core.errors import LayerError
 from layerwright.core.finding import Finding, failed, note, passed, skipped
 from layerwright.trial.compare import bitwise_equal
+from layerwright.trial.paths import attribute_path
 from layerwright.trial.trial import Trial, takes_argument
 
 FIX = (
-    "Call inner layers as layers (self.dropout(x), not self.dropout.call(x)) and pass no `training` of your own: Keras "
-    "hands on the outer one; or write self.dropout(x, training=training)."
+    "Call sublayers as `self.dropout(x)` or `self.dropout(x, training=training)`, not as `self.dropout.call(x)` or "
+    "with a fixed value of `training`. Keras passes `training` on to sublayers."
 )
-DEFAULT_FIX = "Unless that is meant, as for augmentation, write `def call(self, inputs, training=False)`."
+DEFAULT_FIX = (
+    "Write `def call(self, inputs, training=False)`, unless the default `training=True` is intended, as for "
+    "augmentation."
+)
 
 
 @check("LW905", "training-is-honoured", requires=("LW901",))
 def training_is_honoured(trial: Trial) -> Finding:
-    """What is said about training reaches every inner layer, and where nothing is said it is inference.
+    """The `training` argument reaches every sublayer, and a call without it runs in inference mode.
 
     What it proves:
-        Called with training=True or training=False, the layer runs each layer inside it that knows `training` with
-        that same value; called without, it computes what it computes with training=False, unless `training=True` is
-        the default of its own `call`.
+        If the layer is called with `training=True` or `training=False`, each sublayer that takes `training` gets the
+        same value. A call without `training` gives the outputs of `training=False`, unless the layer's `call` has the
+        default `training=True`.
 
     Why it matters:
-        Dropout that is never on regularises nothing, and batch normalisation that never updates its statistics is
-        found out at inference. The reverse, dropout that stays on, makes every prediction a little worse. Neither
-        raises an error.
+        Dropout that is never active regularises nothing. Batch normalisation that never updates its statistics gives
+        wrong results in inference. Dropout that stays active makes every prediction worse. None of these raises an
+        error.
 
     How it is tested:
-        While the layer is called, every layer inside it that takes `training` notes the value it is run with; a value
-        that is not the one given refutes. Layers that are frozen (trainable=False) may be held to inference. Then the
-        outputs of a call without `training` are compared bit by bit with those of training=False.
+        During a call, the check records the value of `training` that each sublayer receives. A value other than the
+        given one fails the check. Frozen sublayers (`trainable=False`) may run in inference mode. Then the outputs of a
+        call without `training` are compared, bit by bit, with those of `training=False`.
 
     Exempt when:
-        No layer, neither this one nor one inside it, takes `training`.
+        Neither the layer nor one of its sublayers takes `training`.
 
     References:
-        keras.io/guides, "Making new layers and models via subclassing": privileged training argument; keras.io, FAQ on
+        keras.io/guides, "Making new layers and models via subclassing", on the `training` argument; keras.io, FAQ on
         training and inference modes; github.com/keras-team/keras-hub, issue 1500.
     """
     layer = trial.built()
     inner = [part for part in layer._flatten_layers(include_self=False) if takes_argument(part, "training")]
     if not inner and not takes_argument(layer, "training"):
-        return skipped("neither the layer nor one inside it takes `training`")
+        return skipped("neither the layer nor one of its sublayers takes `training`")
     for training in (True, False):
-        with _watched(inner) as seen, suppress(LayerError):  # that it works in training is for other checks to prove
+        # Other checks report a layer that raises in training.
+        with _recording_training(inner) as seen, suppress(LayerError):
             trial.call(layer, trial.usual, training=training)
-        wrong = [f"{part.name} with {value}" for part, value in seen if _contradicts(part, value, training)]
+        wrong = {
+            f"{attribute_path(layer, part)} with training={value}"
+            for part, value in seen
+            if _contradicts(part, value, training)
+        }
         if wrong:
-            return failed(f"called with training={training}, the layer runs {', '.join(sorted(set(wrong))[:4])}", FIX)
+            return failed(
+                f"called with training={training}, the layer calls {', '.join(sorted(wrong)[:4])}; expected "
+                f"training={training}",
+                FIX,
+            )
     if trial.case.traits.stateful:
         return passed(inner=len(inner))
     plain, inference = trial.call(layer, trial.usual), trial.call(layer, trial.usual, training=False)
     if bitwise_equal(plain, inference):
         return passed(inner=len(inner))
-    if _default(layer) is True:
+    if _default_of_training(layer) is True:
         return note(
             "a call without `training` runs in training mode, because `call` has the default training=True", DEFAULT_FIX
         )
-    return failed("called without `training`, it gives other outputs than with training=False", FIX)
+    return failed(
+        "a call without `training` and a call with training=False gave different outputs; expected the same", FIX
+    )
 
 
-def _default(layer: Any) -> Any:
+def _default_of_training(layer: Any) -> Any:
     parameter = layer._call_signature.parameters.get("training")
     return parameter and parameter.default
 
 
 def _contradicts(part: Any, value: Any, training: bool) -> bool:
-    held = training and not part.trainable and part.weights
-    return bool(value) != training and not held
+    is_frozen = training and not part.trainable and part.weights
+    return bool(value) != training and not is_frozen
 
 
 @contextmanager
-def _watched(layers: list[Any]) -> Iterator[list[tuple[Any, Any]]]:
-    """Gather each run of the layers within the context: the layer, and what `training` it was run with."""
+def _recording_training(layers: list[Any]) -> Iterator[list[tuple[Any, Any]]]:
+    """Record each call of the layers inside the context: the layer and the value of `training` that it received."""
     seen: list[tuple[Any, Any]] = []
 
-    def watch(layer: Any) -> None:
+    def record(layer: Any) -> None:
         original = layer.call
 
         def call(*args: Any, **kwargs: Any) -> Any:
@@ -92,7 +107,7 @@ def _watched(layers: list[Any]) -> Iterator[list[tuple[Any, Any]]]:
         object.__setattr__(layer, "call", call)
 
     for layer in layers:
-        watch(layer)
+        record(layer)
     try:
         yield seen
     finally:

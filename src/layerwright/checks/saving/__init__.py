@@ -1,1 +1,1 @@
-"""LW7: configuration, files, copies."""
+"""LW7: configuration, files and copies."""

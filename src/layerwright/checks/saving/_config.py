@@ -1,4 +1,4 @@
-"""Configs: taken, written as JSON, compared, and turned back into layers."""
+"""Read a layer's config, write it as JSON, compare configs, and rebuild layers from them."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -9,8 +9,10 @@ from layerwright.trial.trial import Trial, blaming
 
 Config = dict[str, Any]
 
-OWN_SEED = 1
-"""Added to the trial's seed where a layer is rebuilt: a process that loads a file starts from other seeds."""
+LOADING_SEED_OFFSET = 1
+"""Added to the trial's seed before a layer is rebuilt, because a process that loads a file has other global seeds."""
+
+WRITING_JSON = "writing the layer's config as JSON"
 
 
 def config_of(layer: Any) -> Config:
@@ -22,84 +24,84 @@ def config_of(layer: Any) -> Config:
         return config
 
 
-def file_config(layer: Any) -> Config:
-    """Return the layer's config as a file holds it: serialised by Keras, written as JSON and read again."""
+def config_through_json(layer: Any) -> Config:
+    """Return the layer's config as a file stores it: serialised by Keras, written as JSON and read again."""
     import keras
 
-    with blaming("writing its config as JSON"):
+    with blaming(WRITING_JSON):
         written = json.dumps(keras.saving.serialize_keras_object(config_of(layer)))
     read: Config = json.loads(written)
     return read
 
 
-def revive(trial: Trial, layer: Any, config: Config, how: str = "from_config(get_config())") -> Any:
-    """Return the layer that the class of `layer` makes of `config`, as loading does, under other global seeds.
+def rebuild(trial: Trial, layer: Any, config: Config, how: str = "from_config(get_config())") -> Any:
+    """Return the layer that the class of `layer` makes from `config`, as loading does, under other global seeds.
 
-    Every class and function of the user's own that the layer refers to can be found by its name.
+    Keras can find every custom class and function that the layer refers to, registered or not.
     """
     import keras
 
     cls, name = type(layer), keras.saving.get_registered_name(type(layer))
     whole = {"module": cls.__module__, "class_name": cls.__name__, "config": config, "registered_name": name}
-    keras.utils.set_random_seed(trial.seed + OWN_SEED)
+    keras.utils.set_random_seed(trial.seed + LOADING_SEED_OFFSET)
     with blaming(how), keras.saving.custom_object_scope({**custom_objects(trial, layer), name: cls}):
         return keras.saving.deserialize_keras_object(whole, safe_mode=False)
 
 
-def canonical(config: Any) -> str:
-    """Return a config as text that is the same for equal configs, whatever inner layers were built on."""
+def canonical_json(config: Any) -> str:
+    """Return a config as text that is the same for equal configs, whatever shapes sublayers were built with."""
     import keras
 
-    with blaming("writing its config as JSON"):
-        return json.dumps(_settled(keras.saving.serialize_keras_object(config)), sort_keys=True)
+    with blaming(WRITING_JSON):
+        return json.dumps(_without_build_details(keras.saving.serialize_keras_object(config)), sort_keys=True)
 
 
-def copied(config: Any) -> Any:
-    """Copy the dicts, lists and tuples of a config, and nothing within them."""
+def copy_containers(config: Any) -> Any:
+    """Copy the dicts, lists and tuples of a config, but not the other objects in them."""
     if isinstance(config, Mapping):
-        return {key: copied(item) for key, item in config.items()}
+        return {key: copy_containers(item) for key, item in config.items()}
     if isinstance(config, (list, tuple)):
-        return (list if isinstance(config, list) else tuple)(map(copied, config))
+        return (list if isinstance(config, list) else tuple)(map(copy_containers, config))
     return config
 
 
-def equal(first: Any, second: Any) -> bool:
-    """Whether two values of a config are written alike."""
-    return canonical(first) == canonical(second)
+def equal_as_json(first: Any, second: Any) -> bool:
+    """Whether two values of a config have the same JSON."""
+    return canonical_json(first) == canonical_json(second)
 
 
-def changes(
+def describe_changes(
     before: Mapping[str, Any],
     after: Mapping[str, Any],
     *,
     ignore: tuple[str, ...] = ("name",),
-    same: Callable[[Any, Any], bool] = equal,
+    same: Callable[[Any, Any], bool] = equal_as_json,
 ) -> str:
-    """Say which entries differ between two configs, with both values; empty if none does."""
+    """Say which entries differ between two configs, with both values; empty if none differs."""
     words = []
     for key in sorted({*before, *after} - set(ignore), key=str):
         if key not in after:
-            words.append(f"{key!r} is gone")
+            words.append(f"{key!r} is missing")
         elif key not in before:
-            words.append(f"{key!r} is new")
+            words.append(f"{key!r} was added")
         elif not same(before[key], after[key]):
-            words.append(f"{key!r} went from {brief(before[key])} to {brief(after[key])}")
+            words.append(f"{key!r} changed from {shorten(before[key])} to {shorten(after[key])}")
     return "; ".join(words)
 
 
-def brief(value: Any, limit: int = 60) -> str:
-    """Quote a value in at most `limit` characters."""
+def shorten(value: Any, limit: int = 60) -> str:
+    """Return the `repr` of a value in at most `limit` characters."""
     text = " ".join(repr(value).split())
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def _settled(value: Any) -> Any:
-    """Drop from serialised inner objects how they were built, and the bytes of a lambda, which differ when reloaded."""
+def _without_build_details(value: Any) -> Any:
+    """Drop the build configs of serialised objects, and the bytecode of lambdas, which changes on reloading."""
     if isinstance(value, Mapping) and value.get("class_name") == "__lambda__":
         return "a lambda"
     if isinstance(value, Mapping):
         skip = {"build_config"} if "class_name" in value else set()
-        return {key: _settled(item) for key, item in value.items() if key not in skip}
+        return {key: _without_build_details(item) for key, item in value.items() if key not in skip}
     if isinstance(value, (list, tuple)):
-        return [_settled(item) for item in value]
+        return [_without_build_details(item) for item in value]
     return value

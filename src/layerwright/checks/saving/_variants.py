@@ -1,4 +1,4 @@
-"""Layers that differ from the case's own in one constructor argument, and what can be seen of a layer."""
+"""Construct the case's layer with other arguments, and record how a layer behaves."""
 
 import re
 from collections.abc import Mapping
@@ -6,65 +6,66 @@ from typing import Any
 
 import numpy as np
 
-from layerwright.checks.saving._config import Config, copied, revive
+from layerwright.checks.saving._config import Config, copy_containers, rebuild
 from layerwright.trial.compare import bitwise_equal
 from layerwright.trial.trial import Trial, restore, snapshot
 
 AUTOMATIC_NAME = re.compile(r"^variable_\d+$")
-"""What Keras calls a variable that was given no name: the number counts all of them in the process."""
+"""The name that Keras gives a variable without a name. The number counts all such variables in the process."""
 
 
 def variant(trial: Trial, layer: Any, config: Config, changed: Mapping[str, Any]) -> Any:
     """Return a new layer that has other values for the arguments in `changed`.
 
-    A case whose layer comes from a function is varied through its config instead of its constructor.
+    If the case's layer comes from a function, the config is changed instead of the constructor's arguments.
     """
     if isinstance(trial.case.layer, type):
         return trial.construct(**changed)
-    return revive(trial, layer, {**copied(config), **changed})
+    return rebuild(trial, layer, {**copy_containers(config), **changed})
 
 
-def observe(trial: Trial, layer: Any) -> dict[str, Any]:
-    """Call a new layer and return what can be seen of it: variables, outputs, masks, losses, state."""
+def observe_behaviour(trial: Trial, layer: Any) -> dict[str, Any]:
+    """Call a new layer and return its variables, outputs, output masks, losses and state."""
     import keras
 
     trial.call(layer, trial.usual)
     before = snapshot(layer.non_trainable_variables)
-    seen = {"the variables": variables(layer), "the initial weights": _numpy([v.value for v in layer.weights])}
+    seen: dict[str, Any] = {"the variables": describe_variables(layer)}
+    seen["the initial weights"] = _to_arrays([weight.value for weight in layer.weights])
     seen["the outputs"] = trial.call(layer, trial.usual, training=False)
     outputs = trial.call_raw(layer, trial.usual, training=True, keep_state=True)
-    seen["the outputs in training"] = _numpy(outputs)
-    seen["the output mask"] = _numpy([getattr(leaf, "_keras_mask", None) for leaf in keras.tree.flatten(outputs)])
-    seen["the losses"] = _numpy(layer.losses)
-    seen["the state after training"] = _numpy([variable.value for variable in layer.non_trainable_variables])
+    seen["the outputs with training=True"] = _to_arrays(outputs)
+    seen["the output mask"] = _to_arrays([getattr(leaf, "_keras_mask", None) for leaf in keras.tree.flatten(outputs)])
+    seen["the losses"] = _to_arrays(layer.losses)
+    seen["the state after a call with training=True"] = _to_arrays([v.value for v in layer.non_trainable_variables])
     restore(before)
     return seen
 
 
-def variables(layer: Any) -> str:
-    """Describe the variables of a layer: names, shapes, dtypes and what is attached to them."""
+def describe_variables(layer: Any) -> str:
+    """Describe the variables of a layer: names, shapes, dtypes, regularizers and constraints."""
     return ", ".join(
-        f"{plain_name(v)} {tuple(v.shape)} {v.dtype} {'trainable' if v.trainable else 'fixed'}"
+        f"{name_without_number(v)} {tuple(v.shape)} {v.dtype} {'trainable' if v.trainable else 'non-trainable'}"
         + "".join(f" {type(extra).__name__}" for extra in (v.regularizer, v.constraint) if extra is not None)
         for v in layer.variables
     )
 
 
-def plain_name(variable: Any) -> str:
-    """Return the name of a variable without the serial number that Keras puts into a name it makes up."""
+def name_without_number(variable: Any) -> str:
+    """Return the name of a variable, without the number of a name that Keras generated."""
     return AUTOMATIC_NAME.sub("variable", variable.name)
 
 
-def difference(first: dict[str, Any], second: dict[str, Any]) -> str:
-    """Name the first thing seen that differs between two layers; empty if nothing does."""
+def first_difference(first: dict[str, Any], second: dict[str, Any]) -> str:
+    """Name the first part of two behaviours that differs; empty if nothing differs."""
     for what, value in first.items():
-        alike = value == second[what] if isinstance(value, str) else bitwise_equal(value, second[what])
-        if not alike:
+        same = value == second[what] if isinstance(value, str) else bitwise_equal(value, second[what])
+        if not same:
             return what
     return ""
 
 
-def _numpy(tensors: Any) -> list[Any]:
+def _to_arrays(tensors: Any) -> list[Any]:
     import keras
 
     return [np.asarray(keras.ops.convert_to_numpy(leaf)) for leaf in keras.tree.flatten(tensors) if leaf is not None]

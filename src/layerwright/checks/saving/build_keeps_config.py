@@ -1,33 +1,36 @@
-"""LW705."""
+"""LW705 build-keeps-config."""
 
-from layerwright.checks.saving._config import changes, config_of, copied
+from layerwright.checks.saving._config import config_of, copy_containers, describe_changes
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.finding import Finding, failed, passed, skipped
 from layerwright.trial.models import build
 from layerwright.trial.trial import Trial
 
-FIX = "Keep what the constructor was given as it is, and what build() or call() makes of it under another attribute."
+FIX = (
+    "Leave the attributes that `get_config()` returns as the constructor set them. Store what `build()` or `call()` "
+    "derives from them under another name, such as `self._positive_axis = self.axis % len(input_shape)`."
+)
 
 
 @check("LW705", "build-keeps-config", requires=("LW701",))
 def build_keeps_config(trial: Trial) -> Finding:
-    """`get_config()` says the same before and after building and calling.
+    """Building or calling the layer does not change its config.
 
     What it proves:
-        Neither building the layer nor calling it in training rewrites what the constructor was given.
+        `get_config()` returns the same values before and after the layer is built and called.
 
     Why it matters:
-        A config stands for the layer before it met data. If build() turns axis=-1 into 2, a layer rebuilt from the
-        config of a used one refuses, or treats wrongly, inputs of another rank; and two layers made alike no longer
-        compare as equal.
+        A config describes the layer before it has seen any data. Suppose `build()` changes `axis=-1` to `axis=2`. A
+        layer rebuilt from that config then raises, or computes the wrong result, on inputs of another rank. Also, two
+        layers constructed with the same arguments no longer have equal configs.
 
     How it is tested:
-        The config of a new layer is compared, serialised, with its config once it is built and once it has been
-        called with training=True. What inner layers were built on does not count.
+        The check serialises the config of a new layer. It compares it with the config after building, and again after
+        a call with `training=True`. The shapes with which sublayers were built are ignored.
 
     Exempt when:
-        The layer is a `keras.Model`, whose config records its inputs once they are known.
+        The layer is a `keras.Model`. A model's config records its inputs once they are known.
 
     References:
         keras.io, Layer API, get_config. In Keras 3.15, RMSNormalization.build turns `axis` into a list.
@@ -37,14 +40,14 @@ def build_keeps_config(trial: Trial) -> Finding:
     layer = trial.construct()
     if isinstance(layer, keras.Model):
         return skipped("a model's config records its inputs once they are known")
-    before = copied(config_of(layer))
-    altered = changes(before, config_of(build(trial, layer)), ignore=())
-    if altered:
-        return failed(f"building the layer changed its config: {altered}", FIX)
+    before = copy_containers(config_of(layer))
+    changed = describe_changes(before, config_of(build(trial, layer)), ignore=())
+    if changed:
+        return failed(f"building the layer changed its config: {changed}; expected no change", FIX)
     trial.call(layer, trial.usual, training=True)
-    altered = changes(before, config_of(layer), ignore=())
-    if altered:
-        return failed(f"a call with training=True changed the config: {altered}", FIX)
+    changed = describe_changes(before, config_of(layer), ignore=())
+    if changed:
+        return failed(f"a call with training=True changed the config: {changed}; expected no change", FIX)
     return passed()
 
 

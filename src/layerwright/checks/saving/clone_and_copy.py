@@ -1,4 +1,4 @@
-"""LW708."""
+"""LW708 clone-and-copy."""
 
 import copy
 import pickle
@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from layerwright.checks.saving._config import changes, config_of
+from layerwright.checks.saving._config import config_of, describe_changes
 from layerwright.checks.saving._names import custom_objects
 from layerwright.core.case import Case
 from layerwright.core.check import check
@@ -23,39 +23,41 @@ from layerwright.trial.models import (
 from layerwright.trial.trial import Trial, blaming, copy_weights
 
 BUILD_FIX = (
-    "Override build(self, input_shape) and build the inner layers there; pass named functions instead of lambdas."
+    "Write `build(self, input_shape)` and build every sublayer in it: `self.hidden.build(input_shape)`. Replace "
+    "lambdas by named functions."
 )
 COPIES: dict[str, Callable[[Any], Any]] = {
     "copy.deepcopy()": copy.deepcopy,
-    "a pickle": lambda layer: pickle.loads(pickle.dumps(layer)),
+    "pickle": lambda layer: pickle.loads(pickle.dumps(layer)),
 }
 
 
 @check("LW708", "clone-and-copy", requires=("LW706", "LW103", "LW108"))
 def clone_and_copy(trial: Trial) -> Finding:
-    """`clone_model`, `copy.deepcopy` and pickle give a layer of the same config that computes the same.
+    """`clone_model`, `copy.deepcopy` and `pickle` return a layer with the same config, weights and outputs.
 
     What it proves:
-        A model that holds the layer can be cloned, and computes the same once it has the same weights. A deep copy of
-        the layer, and what comes back from pickle, keep config and weights.
+        A model that contains the layer can be cloned, and the clone gives the same outputs once it has the same
+        weights. A deep copy and a pickled copy of the layer have the same config, weights and outputs, and share no
+        weights with the original.
 
     Why it matters:
-        Averaged and target networks clone; ensembles and cross-validation copy; every tool that sends a model to
-        another process pickles.
+        Target networks and weight averaging clone models. Ensembles and cross-validation copy them. Tools that send a
+        model to another process pickle it.
 
     How it is tested:
-        With classes and functions that are not registered made known by a custom_object_scope, the layer, its weights
-        moved off their initial values, is cloned and copied each way; configs, weights and outputs are compared. A
-        class that pickle cannot find by its name, being defined within a function, is not pickled. A layer that has
-        inner layers and no build() of its own cannot be copied alone by Keras once it has been called: that is
-        remarked on, and no failure.
+        The check changes the layer's weights from their initial values, clones a model around the layer, and copies
+        the layer in each way. It compares configs, weights and outputs. Classes that are not registered are made known
+        with `keras.saving.custom_object_scope`. Pickle is skipped for a class defined inside a function, which pickle
+        cannot find by name. Keras cannot copy a built layer that has sublayers but no `build()` method; that gives a
+        note, not a failure.
 
     Exempt when:
         Never.
 
     References:
-        keras.io, clone_model; Python documentation, copy and pickle. Keras layers copy and pickle through the `.keras`
-        format.
+        keras.io, `clone_model`; Python documentation, `copy` and `pickle`. Keras copies and pickles layers through the
+        `.keras` format.
     """
     import keras
 
@@ -63,24 +65,24 @@ def clone_and_copy(trial: Trial) -> Finding:
     model = functional(trial, layer)
     move_weights(layer)
     outputs = trial.call(layer, trial.usual)
-    remarks: list[str] = []
-    ways = COPIES if _importable(type(layer)) else {"copy.deepcopy()": copy.deepcopy}
+    notes: list[str] = []
+    methods = COPIES if _is_importable(type(layer)) else {"copy.deepcopy()": copy.deepcopy}
     with keras.saving.custom_object_scope(custom_objects(trial, layer)):
-        lost = [
-            _cloned(trial, layer, outputs, model, remarks),
-            *(_copied(trial, layer, outputs, way, remarks) for way in ways),
+        problems = [
+            _problem_with_clone(trial, layer, outputs, model, notes),
+            *(_problem_with_copy(trial, layer, outputs, method, notes) for method in methods),
         ]
-    if any(lost):
+    if any(problems):
         return failed(
-            "; ".join(filter(None, lost)),
-            "Leave copying to Keras, which does it by get_config() and the weights: override neither __deepcopy__ nor "
-            "__reduce__ to do less, and let build() create all state.",
+            "; ".join(filter(None, problems)),
+            "Remove `__deepcopy__` and `__reduce__` if the layer overrides them: Keras copies a layer from "
+            "`get_config()` and its weights. Create all state in `build()`.",
         )
-    tried = ["clone_model()", *ways]
-    return note("; ".join(dict.fromkeys(remarks)), BUILD_FIX, tried=tried) if remarks else passed(tried=tried)
+    tried = ["clone_model()", *methods]
+    return note("; ".join(dict.fromkeys(notes)), BUILD_FIX, tried=tried) if notes else passed(tried=tried)
 
 
-def _cloned(trial: Trial, layer: Any, outputs: Any, model: Any, remarks: list[str]) -> str:
+def _problem_with_clone(trial: Trial, layer: Any, outputs: Any, model: Any, notes: list[str]) -> str:
     """Say what is wrong with the clone of a model; empty if nothing is."""
     import keras
 
@@ -90,55 +92,59 @@ def _cloned(trial: Trial, layer: Any, outputs: Any, model: Any, remarks: list[st
     except LayerError as error:
         if not refuses_code(error):
             return str(error)
-        remarks.append("clone_model() refuses a layer whose config holds code, as a lambda or a pickle")
+        notes.append("clone_model() cannot clone the layer, because its config contains code (a lambda or a pickle)")
         return ""
     copy_weights(model, clone)
-    wrong = computes_otherwise(trial, layer, outputs, clone, model=True)
-    return f"clone_model() and a copy of all weights: {wrong}" if wrong else ""
+    difference = computes_otherwise(trial, layer, outputs, clone, model=True)
+    return (
+        f"the clone made with clone_model() differs from the original, with the same weights: {difference}"
+        if difference
+        else ""
+    )
 
 
-def _copied(trial: Trial, layer: Any, outputs: Any, way: str, remarks: list[str]) -> str:
+def _problem_with_copy(trial: Trial, layer: Any, outputs: Any, method: str, notes: list[str]) -> str:
     """Say what is wrong with a copy of a layer; empty if nothing is."""
     try:
-        with blaming(f"{way} of the built layer"):
-            twin = COPIES[way](layer)
+        with blaming(f"copying the built layer with {method}"):
+            twin = COPIES[method](layer)
     except LayerError as error:
-        if not _builds_late(layer):
+        if not _builds_sublayers_in_call(layer):
             return str(error)
-        remarks.append("once built, the layer cannot be copied alone: it has inner layers and no build() of its own")
+        notes.append("Keras cannot copy the built layer, because it has sublayers but no build() method")
         return ""
     if twin is layer or {id(weight) for weight in layer.weights} & {id(weight) for weight in twin.weights}:
-        return f"{way} shares weights with the layer it was made of"
+        return f"the copy made with {method} shares weights with the original layer; expected weights of its own"
     align_seeds(layer, twin)
-    wrong = changes(config_of(layer), config_of(twin)) or lost_weights(layer, twin)
-    wrong = wrong or computes_otherwise(trial, layer, outputs, twin, model=False)
-    return f"{way}: {wrong}" if wrong else ""
+    difference = describe_changes(config_of(layer), config_of(twin)) or lost_weights(layer, twin)
+    difference = difference or computes_otherwise(trial, layer, outputs, twin, model=False)
+    return f"the copy made with {method} differs from the original layer: {difference}" if difference else ""
 
 
-def _importable(cls: type) -> bool:
-    """Whether pickle can find the class by its name, as it cannot one that is defined within a function."""
+def _is_importable(cls: type) -> bool:
+    """Whether pickle can find the class by its name. It cannot find a class defined inside a function."""
     found: Any = sys.modules.get(cls.__module__)
     for part in cls.__qualname__.split("."):
         found = getattr(found, part, None)
     return found is cls
 
 
-def _builds_late(layer: Any) -> bool:
-    """Whether the layer leaves the building of inner layers to its first call."""
+def _builds_sublayers_in_call(layer: Any) -> bool:
+    """Whether the layer has sublayers and builds them only when it is first called."""
     import keras
 
     return type(layer).build is keras.layers.Layer.build and len(layer._flatten_layers()) > 1
 
 
 def bad() -> Case:
-    return _case(keeps_weights=False)
+    return _copied_gain(keeps_weights=False)
 
 
 def good() -> Case:
-    return _case(keeps_weights=True)
+    return _copied_gain(keeps_weights=True)
 
 
-def _case(keeps_weights: bool) -> Case:
+def _copied_gain(keeps_weights: bool) -> Case:
     import copy
 
     import keras

@@ -1,9 +1,9 @@
-"""LW702."""
+"""LW702 config-is-lossless."""
 
 from collections.abc import Iterator
 
 from layerwright.cases.alternatives import arguments_of
-from layerwright.checks.saving._verdicts import Basis, judge, rebuilt_otherwise
+from layerwright.checks.saving._verdicts import Basis, describe_rebuilding, judge_argument
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError
@@ -13,34 +13,31 @@ from layerwright.trial.trial import Trial
 
 @check("LW702", "config-is-lossless", requires=("LW703",))
 def config_is_lossless(trial: Trial) -> Iterator[Finding]:
-    """Whatever constructor argument changes the layer changes its config too, and comes back out of it.
+    """The config keeps every constructor argument that changes what the layer does.
 
     What it proves:
-        For each constructor argument that could be given another value: if variables, outputs, masks, losses or state
-        change, so does the config; and from_config() makes of the changed config a layer that computes as the changed
-        one does.
+        If another value of a constructor argument changes the layer's variables, outputs, masks, losses or state, it
+        changes the config too. `from_config()` then rebuilds a layer that computes the same.
 
     Why it matters:
-        An argument that get_config() forgets does no harm while it has its default value, which is how layers are
-        mostly tested. Whoever sets it gets another layer back from the file.
+        An argument that `get_config()` forgets does no harm at its default value, and most tests use the default. A
+        user who sets the argument, saves the model and loads it gets the default back, without an error.
 
     How it is tested:
-        Each argument in turn is given up to three other values, chosen by its present value, its name, its annotation
-        and the docstring: a flag flipped, a size one larger, "tanh" for an activation. Where the config of the layer
-        constructed so is the old one, the two layers are called and compared, from the same seeds, bit by bit. Where
-        it changed, from_config() must make the same config of it; at the end all such values are given at once, and
-        the layer rebuilt from that config must compute the same with the same weights. An array may be kept by a
-        weight instead of the config: it is, if the layer without it does the same once it has those weights.
-        Arguments for which no other value is known, and the case's `others` list none, or none is accepted, or none
-        shows an effect are listed as not probed.
+        The check gives each argument up to three other values. It chooses them from the current value, the name, the
+        annotation and the docstring: it flips a flag, adds one to a size, or takes "tanh" for an activation. If the
+        config stays the same, both layers are called with the same seeds, and everything they compute must be equal
+        bit by bit. If the config changes, `from_config()` must return a layer with that config. Finally the check sets
+        all these values at once: with the same weights, the layer rebuilt from the config must compute the same. An
+        array may be stored in a weight instead of the config. The result is inconclusive for arguments without another
+        known value (in the case's `others` either), without another accepted value, or without an effect.
 
     Exempt when:
-        `name`, `dtype` and `trainable` are LW109's. Arguments that choose how to compute the same (`use_cudnn`,
-        `flash_attention`, `implementation`) are left out, as their loss shows in nothing computed; so are arguments
-        that only a base class names, where they cannot be varied.
+        The argument is `name`, `dtype` or `trainable`, which LW109 checks; it only chooses between implementations
+        (`use_cudnn`, `flash_attention`, `implementation`); or only a base class names it and it cannot be varied.
 
     References:
-        keras.io, Layer API, get_config; keras.io, "Save, serialize, and export models".
+        keras.io, Layer API, `get_config`; keras.io, "Save, serialize, and export models".
     """
     try:
         basis = Basis(trial)
@@ -49,27 +46,32 @@ def config_is_lossless(trial: Trial) -> Iterator[Finding]:
         return
     given = trial.case.init if isinstance(trial.case.layer, type) else {}
     verdicts = {
-        argument: judge(basis, argument, trial.case.others.get(argument.name, ()))
+        argument: judge_argument(basis, argument, trial.case.others.get(argument.name, ()))
         for argument in arguments_of(type(basis.layer), given, basis.config)
     }
     kept = {argument.name: verdict for argument, verdict in verdicts.items() if verdict.outcome == "kept"}
     weights = [verdict.words for verdict in verdicts.values() if verdict.outcome == "kept by a weight"]
     lost = [verdict.words for verdict in verdicts.values() if verdict.outcome == "lost"]
-    lost += rebuilt_otherwise(basis, {name: verdict.value for name, verdict in kept.items()}) if kept else ()
+    lost += describe_rebuilding(basis, {name: verdict.value for name, verdict in kept.items()}) if kept else ()
     unvaried = [
         f"{argument.name} ({verdict.words})"
         for argument, verdict in verdicts.items()
         if verdict.outcome == "unvaried" and not argument.inherited
     ]
     if lost:
-        yield failed("; ".join(lost), "Return the argument from get_config() as the constructor takes it.")
+        yield failed(
+            "; ".join(lost),
+            "Return the argument from `get_config()` in the form that the constructor takes, such as "
+            "`{**super().get_config(), 'units': self.units}`.",
+        )
     elif kept or weights:
-        yield passed(f"varied: {', '.join([*(verdict.words for verdict in kept.values()), *weights])}")
+        yield passed(f"the config keeps {', '.join([*(verdict.words for verdict in kept.values()), *weights])}")
     elif not unvaried:
-        yield passed("the constructor has no arguments of its own to lose")
+        yield passed("the constructor has no arguments of its own")
     if unvaried:
         yield inconclusive(
-            f"not varied: {', '.join(unvaried)}", "Declare a case that gives these arguments other values."
+            f"not tested with another value: {', '.join(unvaried)}",
+            "List other valid values in the case, such as `Case(…, others={'units': [3]})`, or set them in its `init`.",
         )
 
 

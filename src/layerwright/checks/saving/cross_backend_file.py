@@ -1,4 +1,4 @@
-"""LW709."""
+"""LW709 cross-backend-file."""
 
 import tempfile
 from dataclasses import dataclass
@@ -16,19 +16,19 @@ from layerwright.trial.models import TOLERANCE, functional, move_weights
 from layerwright.trial.trial import Trial, blaming
 
 FIX = (
-    "Let the names, shapes and layout of weights, and what get_config() and save_own_variables() write, be the same on "
-    "every backend; do not branch on keras.config.backend() there."
+    "Make weight names and shapes, `get_config()` and `save_own_variables()` the same on every backend: remove "
+    "branches on `keras.config.backend()` from them."
 )
 
 
 @dataclass(frozen=True)
 class Observation:
-    """A model file, its weights, and what came of loading the first backend's.
+    """A model file written on this backend, and the result of loading the first backend's file.
 
     Attributes:
-        file: The bytes of a `.keras` file written here.
+        file: The bytes of a `.keras` file written on this backend.
         weights: The values of its weights.
-        problem: What was wrong with the first backend's file here; empty if nothing, or if this is the first.
+        problem: What went wrong with the first backend's file here; empty if nothing did or if this is the first.
     """
 
     file: bytes
@@ -38,18 +38,18 @@ class Observation:
 
 @check("LW709", "cross-backend-file", requires=("LW706",), across_backends=True)
 def cross_backend_file(first: Observation, second: Observation) -> Finding:  # noqa: ARG001 - the second has the answer
-    """A `.keras` file written on one backend loads on the others, with the same weights.
+    """A `.keras` file saved on one backend loads on the others with the same weights.
 
     What it proves:
-        The file that the first backend writes loads on each other one; the loaded model has the saved weights, bit by
-        bit, and computes what a layer constructed there computes with those weights.
+        The file that the first backend saves loads on each other backend. The loaded model has the saved weights, bit
+        by bit. It gives the outputs of a layer that was constructed on that backend and has the same weights.
 
     Why it matters:
-        That a model trained on one backend is served on another is what the `.keras` format is for.
+        The `.keras` format lets users train a model on one backend and deploy it on another.
 
     How it is tested:
-        Each backend runs in a process of its own. A functional model around the layer, its weights moved off their
-        initial values, is saved on the first; the others load it.
+        Each backend runs in its own process. On the first backend, the check changes the layer's weights from their
+        initial values and saves a functional model around it. The other backends load the file and compare.
 
     Exempt when:
         Never.
@@ -61,7 +61,7 @@ def cross_backend_file(first: Observation, second: Observation) -> Finding:  # n
 
 
 def observe(trial: Trial, first: Observation | None) -> Observation:
-    """Write a file, and load the first backend's."""
+    """Write a file on this backend, and load the first backend's file."""
     import keras
 
     layer = trial.construct()
@@ -72,12 +72,12 @@ def observe(trial: Trial, first: Observation | None) -> Observation:
         path = Path(folder, "model.keras")
         with blaming("saving a .keras file"):
             model.save(path)
-        problem = "" if first is None else _problem(trial, layer, first, Path(folder, "first.keras"))
+        problem = "" if first is None else _problem_with_file(trial, layer, first, Path(folder, "first.keras"))
         return Observation(path.read_bytes(), values, problem)
 
 
-def _problem(trial: Trial, layer: Any, first: Observation, path: Path) -> str:
-    """Say what is wrong with the first backend's file, loaded here."""
+def _problem_with_file(trial: Trial, layer: Any, first: Observation, path: Path) -> str:
+    """Say what is wrong with the first backend's file when it is loaded here."""
     import keras
 
     path.write_bytes(first.file)
@@ -87,27 +87,29 @@ def _problem(trial: Trial, layer: Any, first: Observation, path: Path) -> str:
                 path, custom_objects=custom_objects(trial, layer), compile=False, safe_mode=False
             )
     except LayerError as error:
-        return f"loading the file raised {quote(error.error)}"
+        return f"loading the other backend's .keras file raised {quote(error.error)}"
     values = [keras.ops.convert_to_numpy(weight.value) for weight in loaded.weights]
     difference = largest_difference(list(first.weights), values)
     if difference > 0:
-        return f"the loaded weights differ from those that were saved: {_shapes(values)} by {difference:.3g}"
-    return _outputs(trial, layer, loaded)
+        return f"the loaded weights, {_shapes(values)}, differ from the saved ones by {difference:.3g}; expected 0"
+    return _problem_with_outputs(trial, layer, loaded)
 
 
-def _outputs(trial: Trial, layer: Any, loaded: Any) -> str:
-    """Say by how much the loaded model differs from the layer with the loaded weights."""
+def _problem_with_outputs(trial: Trial, layer: Any, loaded: Any) -> str:
+    """Say by how much the outputs of the loaded model differ from those of the layer with the same weights."""
     for ours, theirs in zip(layer.weights, loaded.weights, strict=True):
         ours.assign(theirs.value)
     if trial.case.traits.random or trial.case.traits.stateful:
         return ""
     expected = trial.call(layer, trial.usual)
     difference = largest_difference(expected, trial.call(loaded, Arguments(trial.usual.arrays())))
-    return f"the loaded model's outputs differ by {difference:.3g}" if difference > TOLERANCE else ""
+    if difference <= TOLERANCE:
+        return ""
+    return f"the outputs of the loaded model differ by {difference:.3g} from those of a layer with the same weights"
 
 
 def _shapes(values: list[Any]) -> str:
-    return ", ".join(str(tuple(value.shape)) for value in values[:4])
+    return "of shape " + ", ".join(str(tuple(value.shape)) for value in values[:4])
 
 
 def bad() -> Case:

@@ -1,11 +1,11 @@
-"""LW703."""
+"""LW703 same-behaviour."""
 
 import math
 from typing import Any
 
 import numpy as np
 
-from layerwright.checks.saving._config import file_config, revive
+from layerwright.checks.saving._config import config_through_json, rebuild
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.finding import Finding, failed, inconclusive, passed
@@ -13,64 +13,69 @@ from layerwright.trial.compare import largest_difference
 from layerwright.trial.models import TOLERANCE, build, repeats
 from layerwright.trial.trial import Trial, copy_weights
 
-WAYS = ((False, 1.0), (True, 10.0))
-"""Training or not, and what the inputs are multiplied by."""
+MODES = ((False, 1.0), (True, 10.0))
+"""Whether the layer is in training, and the factor by which its inputs are multiplied."""
 FIX = (
-    "Let the constructor do all that the outputs depend on, from what get_config() returns; keep arrays drawn at "
-    "random as non-trainable weights."
+    "Return from `get_config()` everything that the outputs depend on, and set it up in the constructor. Store "
+    "randomly drawn arrays in non-trainable weights: `self.add_weight(…, trainable=False)`."
 )
 
 
 @check("LW703", "same-behaviour", requires=("LW701", "LW104"))
 def same_behaviour(trial: Trial) -> Finding:
-    """A layer rebuilt from its config computes the same, once it has the same weights.
+    """A layer rebuilt from its config gives the same outputs once it has the same weights.
 
     What it proves:
-        The outputs are equal in inference on inputs of ordinary size, and in training on inputs ten times as large; so
-        are the losses that the layer adds.
+        The outputs are equal in inference on ordinary inputs, and in training on inputs ten times as large. The losses
+        that the layer adds are equal too.
 
     Why it matters:
-        Weights come out of a file, everything else out of the config and the constructor. What is in neither (a
-        constant drawn at random, an attribute set after construction, a from_config() that skips a step of the
-        constructor) makes a loaded model answer differently, and nothing says so.
+        A loaded model gets its weights from the file and everything else from the config and the constructor. A
+        constant drawn at random, an attribute set after construction, or a `from_config()` that skips part of the
+        constructor is in none of these. The loaded model then gives other outputs, without an error.
 
     How it is tested:
-        The config goes through JSON and back into a layer, under other global seeds, as in a new process. Every
-        variable is copied, the states of random generators too, and both layers are called from the same seeds; the
-        outputs must agree to 1e-6 of their size.
+        The check rebuilds the layer from its config, which goes through JSON, under other global seeds, as in a new
+        process. It copies all variables, including the states of random generators, and calls both layers with the
+        same seeds. The outputs may differ by at most 1e-6 of their largest value.
 
     Exempt when:
-        The layer does not repeat its own outputs, from the same variables and seeds: nothing can be compared.
+        The layer gives other outputs when it is called again with the same variables and seeds. The result is then
+        inconclusive.
 
     References:
-        keras.io, "Save, serialize, and export models"; keras.io, Layer API, get_config and from_config.
+        keras.io, "Save, serialize, and export models"; keras.io, Layer API, `get_config` and `from_config`.
     """
     layer = build(trial, trial.construct())
-    twin = build(trial, revive(trial, layer, file_config(layer)))
+    twin = build(trial, rebuild(trial, layer, config_through_json(layer)))
     copy_weights(layer, twin)
-    for training, scale in WAYS:
+    for training, scale in MODES:
         arguments = trial.usual if scale == 1.0 else trial.arguments(scale=scale)
-        outputs, theirs = [trial.call(one, arguments, training=training) for one in (layer, twin)]
-        difference = largest_difference(outputs, theirs)
-        where = f"training={training}, inputs times {scale:g}"
+        outputs, rebuilt = [trial.call(one, arguments, training=training) for one in (layer, twin)]
+        difference = largest_difference(outputs, rebuilt)
+        mode = f"training={training}" + ("" if scale == 1.0 else f", inputs multiplied by {scale:g}")
         if difference > TOLERANCE and not repeats(trial, layer, arguments, outputs, training=training):
             return inconclusive(
-                f"the layer does not repeat its own outputs ({where})", "See LW901 inference-is-repeatable."
+                f"two calls of the layer with the same inputs, variables and seeds gave different outputs ({mode})",
+                "See LW901 inference-is-repeatable.",
             )
         if difference > TOLERANCE:
             return failed(
-                f"with equal weights, the rebuilt layer's outputs differ by {difference:.3g} ({where}), expected 0", FIX
+                f"with the same weights, the outputs of the rebuilt layer differ by {difference:.3g} ({mode}); "
+                "expected no difference",
+                FIX,
             )
-    before, after = _losses(layer), _losses(twin)
+    before, after = _loss_values(layer), _loss_values(twin)
     if len(before) != len(after) or not all(map(math.isclose, before, after)):
         return failed(
-            f"with equal weights, the layer adds the losses {before}, the rebuilt layer {after}",
-            "Return regularizers from get_config() and take them up again in the constructor.",
+            f"with the same weights, the rebuilt layer adds the losses {after}; expected {before}",
+            "Return regularizers from `get_config()`, such as "
+            "`keras.regularizers.serialize(self.kernel_regularizer)`, and accept them in the constructor.",
         )
     return passed()
 
 
-def _losses(layer: Any) -> list[float]:
+def _loss_values(layer: Any) -> list[float]:
     import keras
 
     return [float(np.asarray(keras.ops.convert_to_numpy(loss)).sum()) for loss in layer.losses]

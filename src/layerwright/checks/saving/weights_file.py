@@ -1,49 +1,51 @@
-"""LW707."""
+"""LW707 weights-file."""
 
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from layerwright.checks.saving._config import OWN_SEED
+from layerwright.checks.saving._config import LOADING_SEED_OFFSET
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.finding import Finding, failed, note, passed
 from layerwright.trial.models import align_seeds, computes_otherwise, functional, lost_weights, move_weights
+from layerwright.trial.paths import attribute_path
 from layerwright.trial.trial import Trial, blaming
 
 FIX = (
-    "Create every weight in build() with add_weight(); where save_own_variables() and load_own_variables() are "
-    "overridden, let them write and read the same entries, one for each weight."
+    "Create every weight in `build()` with `self.add_weight(…)`. If the layer overrides `save_own_variables()` and "
+    "`load_own_variables()`, write and read the same entries in both, one for each weight."
 )
 STATE_FIX = (
-    "Keep all that the outputs depend on in weights, arrays drawn at random too: add_weight(trainable=False), or draw "
-    "them from a seed that the constructor takes."
+    "Store everything that the outputs depend on in weights. For a randomly drawn array, write "
+    "`self.add_weight(…, trainable=False)`, or draw it from a seed that the constructor takes."
 )
 
 
 @check("LW707", "weights-file", requires=("LW201", "LW104"))
 def weights_file(trial: Trial) -> Finding:
-    """A `.weights.h5` file, loaded into a fresh layer, gives it every weight.
+    """Loading a `.weights.h5` file into a new layer restores every weight.
 
     What it proves:
-        After save_weights() and load_weights() into a new instance, all weights hold the saved values and the outputs
+        After `save_weights()`, and `load_weights()` into a new model, all weights have the saved values and the outputs
         are equal.
 
     Why it matters:
-        Weight files are how checkpoints, transfer learning and most published models travel. A weight that is not in
-        the file keeps its random initial value, without an error.
+        Checkpoints, transfer learning and most published models use weight files. A weight that is not in the file
+        keeps its random initial value, without an error.
 
     How it is tested:
-        The layer stands in a functional model. Its weights are moved off their initial values and saved; a second
-        model, constructed from the same arguments under other global seeds, loads the file. What the layer's own
-        save_own_variables() writes and load_own_variables() never reads is remarked on.
+        The check changes the layer's weights from their initial values and saves the weights of a functional model
+        around the layer. A second model, constructed with the same arguments under other global seeds, loads the file.
+        A note lists entries that `save_own_variables()` writes and `load_own_variables()` never reads.
 
     Exempt when:
         Never.
 
     References:
-        keras.io, "Weights-only saving & loading"; keras.io, Layer API, save_own_variables and load_own_variables.
+        keras.io, "Weights-only saving & loading"; keras.io, Layer API, `save_own_variables` and
+        `load_own_variables`.
     """
     import keras
 
@@ -51,34 +53,36 @@ def weights_file(trial: Trial) -> Finding:
     model = functional(trial, layer)
     move_weights(layer)
     outputs = trial.call(layer, trial.usual)
-    keras.utils.set_random_seed(trial.seed + OWN_SEED)
-    with blaming("constructing it"):
+    keras.utils.set_random_seed(trial.seed + LOADING_SEED_OFFSET)
+    with blaming("constructing the layer"):
         fresh = trial.case.construct()
     other = functional(trial, fresh)
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder, "model.weights.h5"))
         with blaming("saving a .weights.h5 file"):
             model.save_weights(path)
-        with blaming("loading its .weights.h5 file into a new instance"):
+        with blaming("loading the .weights.h5 file into a new layer"):
             other.load_weights(path)
     align_seeds(layer, fresh)
     lost = lost_weights(layer, fresh)
     if lost:
-        return failed(f"after loading the .weights.h5 file into a new instance, {lost}", FIX)
-    wrong = computes_otherwise(trial, layer, outputs, other, model=True)
-    if wrong:
-        return failed(f"with the weights of the .weights.h5 file, {wrong}, expected 0", STATE_FIX)
-    unread = list(_unread(layer, fresh))
+        return failed(f"after loading the .weights.h5 file into a new layer, {lost}", FIX)
+    difference = computes_otherwise(trial, layer, outputs, other, model=True)
+    if difference:
+        return failed(
+            f"after loading the .weights.h5 file into a new layer, {difference}; expected no difference", STATE_FIX
+        )
+    unread = list(_unread_entries(layer, fresh))
     if unread:
         return note(
-            f"the file also holds what load_own_variables() never reads: {', '.join(unread)}",
-            "Read it in load_own_variables(), or do not save it.",
+            f"save_own_variables() writes entries that load_own_variables() never reads: {', '.join(unread)}",
+            "Read these entries in `load_own_variables()`, or do not write them in `save_own_variables()`.",
         )
     return passed(weights=len(layer.weights))
 
 
-class _Reading(dict[str, Any]):
-    """A store that remembers which of its entries were read."""
+class _ReadTrackingStore(dict[str, Any]):
+    """A store that remembers which of its entries have not been read."""
 
     def __init__(self, entries: dict[str, Any]) -> None:
         super().__init__(entries)
@@ -101,26 +105,26 @@ class _Reading(dict[str, Any]):
         return super().values()
 
 
-def _unread(layer: Any, fresh: Any) -> Iterator[str]:
-    """Yield the entries that the layer and those within it save and do not load again."""
+def _unread_entries(layer: Any, fresh: Any) -> Iterator[str]:
+    """Yield the entries that the layer and its sublayers save but do not load."""
     for part, twin in zip(layer._flatten_layers(), fresh._flatten_layers(), strict=True):
         entries: dict[str, Any] = {}
         part.save_own_variables(entries)
-        store = _Reading(entries)
+        store = _ReadTrackingStore(entries)
         with blaming("load_own_variables()"):
             twin.load_own_variables(store)
-        yield from (f"{part.name}/{key}" for key in sorted(store.unread))
+        yield from (f"{key!r} of {attribute_path(layer, part)}" for key in sorted(store.unread))
 
 
 def bad() -> Case:
-    return _case(("scale",))
+    return _scale_and_shift(saved=("scale",))
 
 
 def good() -> Case:
-    return _case(("scale", "shift"))
+    return _scale_and_shift(saved=("scale", "shift"))
 
 
-def _case(saved: tuple[str, ...]) -> Case:
+def _scale_and_shift(*, saved: tuple[str, ...]) -> Case:
     import keras
 
     class ScaleAndShift(keras.layers.Layer):

@@ -1,1 +1,1 @@
-"""LW2: symbolic and real shapes, sizes, ranks, structures."""
+"""LW2: shapes, sizes, ranks and structures, symbolic and actual."""

@@ -1,4 +1,4 @@
-"""Shapes and dtypes of what a layer returns, eagerly, traced and as it declares them."""
+"""Shapes and dtypes of a layer's outputs: as computed eagerly, as traced, and as declared symbolically."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Shape = tuple[int | None, ...]
 
 @dataclass(frozen=True)
 class Spec:
-    """The shape and dtype of one output. None in a shape is an unknown size."""
+    """The shape and dtype of one output. None in a shape means an unknown size."""
 
     shape: Shape
     dtype: str
@@ -22,33 +22,37 @@ class Spec:
         return f"{self.shape} {self.dtype}"
 
 
-def specs(outputs: Any) -> list[Spec]:
-    """Return the spec of each tensor of an output structure, in order; what is None or no tensor is left out."""
+def output_specs(outputs: Any) -> list[Spec]:
+    """Return the spec of each tensor in an output structure, in order. None and other values are left out."""
     import keras
 
     tensors = [leaf for leaf in keras.tree.flatten(outputs) if hasattr(leaf, "shape") and hasattr(leaf, "dtype")]
-    return [Spec(tuple(leaf.shape), _dtype(leaf)) for leaf in tensors]
+    return [Spec(tuple(leaf.shape), _dtype_name(leaf)) for leaf in tensors]
 
 
-def specs_at(trial: Trial, arguments: Arguments) -> list[Spec]:
-    """Return the specs of what the layer gives for these arguments, in inference.
+def output_specs_at(trial: Trial, arguments: Arguments) -> list[Spec]:
+    """Return the specs of the layer's outputs for these arguments, in inference.
 
-    JAX fixes every shape when it traces, so there a trace tells them without compiling anything.
+    JAX fixes every shape when it traces, so a trace gives the specs there without compiling anything.
 
     Raises:
         LayerError: If the layer raises.
     """
     call = caller(trial, False)
     if trial.backend.NAME != "jax":
-        return specs(call(arguments))
+        return output_specs(call(arguments))
     try:
-        return specs_by_trace(trial, lively(trial), arguments)
-    except Exception:  # a layer may raise anything under a trace; eagerly it works, or says clearly why not
-        return specs(call(arguments))
+        return traced_output_specs(trial, lively(trial), arguments)
+    # A layer may raise anything under a trace. An eager call either works or raises a clear error.
+    except Exception:
+        return output_specs(call(arguments))
 
 
-def specs_by_trace(trial: Trial, layer: Any, arguments: Arguments) -> list[Spec]:
-    """Return the specs that tracing the layer's call gives, whatever it declares; no kernel runs."""
+def traced_output_specs(trial: Trial, layer: Any, arguments: Arguments) -> list[Spec]:
+    """Return the specs of the layer's outputs from a trace of its call.
+
+    The methods `compute_output_shape` and `compute_output_spec` are ignored, and no kernel runs.
+    """
     import keras
 
     flat = trial.function(layer, arguments, training=False)
@@ -58,29 +62,29 @@ def specs_by_trace(trial: Trial, layer: Any, arguments: Arguments) -> list[Spec]
             return [leaf for leaf in keras.tree.flatten(flat(*tensors)) if leaf is not None]
 
     symbols = [keras.KerasTensor(array.shape, dtype=str(array.dtype)) for array in arguments.arrays()]
-    return specs(Traced().compute_output_spec(*symbols))
+    return output_specs(Traced().compute_output_spec(*symbols))
 
 
-def agrees(declared: Sequence[int | None], actual: Sequence[int | None]) -> bool:
-    """Whether two shapes have the same rank, and the same size on each axis that both know."""
+def shapes_agree(declared: Sequence[int | None], actual: Sequence[int | None]) -> bool:
+    """Whether two shapes have the same rank and, on each axis where both sizes are known, the same size."""
     return len(declared) == len(actual) and all(
         one is None or other is None or one == other for one, other in zip(declared, actual, strict=True)
     )
 
 
-def numbered(place: int, outputs: Sequence[Any]) -> str:
-    """Name an output: by its place if there are several."""
+def output_name(place: int, outputs: Sequence[Any]) -> str:
+    """Name an output in a message: with its index if there are several."""
     return f"output {place}" if len(outputs) > 1 else "the output"
 
 
-def overrides(layer: Any, method: str) -> bool:
-    """Whether the layer's class has a method of its own in place of Keras's default."""
+def overrides_method(layer: Any, method: str) -> bool:
+    """Whether the layer's class defines this method itself instead of inheriting Keras's default."""
     import keras
 
     return getattr(type(layer), method) is not getattr(keras.layers.Layer, method)
 
 
-def _dtype(tensor: Any) -> str:
+def _dtype_name(tensor: Any) -> str:
     import keras
 
     text = getattr(tensor.dtype, "kind", "") in ("U", "S", "O")

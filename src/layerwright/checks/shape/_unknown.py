@@ -1,4 +1,4 @@
-"""Tracing with unknown sizes, and finding out whose code asked for a size that was unknown."""
+"""Trace a layer with unknown sizes, and find out whose code asked for a size that was unknown."""
 
 import logging
 import sys
@@ -21,8 +21,11 @@ FreeAxes = Sequence[Sequence[int]]
 TORCH_GUARDS = "torch.fx.experimental.symbolic_shapes"
 
 
-class Refusal(Exception):  # noqa: N818 - an answer, carried by an exception
-    """Tracing failed. `error` is what was raised, `own` whether the layer's own code asked for an unknown size."""
+class TracingFailed(Exception):  # noqa: N818 - an expected result, not an error of this package
+    """Tracing failed.
+
+    `error` is the exception that was raised. `own` is whether the layer's own code asked for an unknown size.
+    """
 
     def __init__(self, error: Exception, own: bool) -> None:
         super().__init__(str(error))
@@ -30,11 +33,11 @@ class Refusal(Exception):  # noqa: N818 - an answer, carried by an exception
         self.own = own
 
 
-def traced(trial: Trial, free_axes: FreeAxes) -> list[Array]:
-    """Trace the layer with the sizes of `free_axes` unknown, run that on the usual arguments, return its outputs.
+def run_traced(trial: Trial, free_axes: FreeAxes) -> list[Array]:
+    """Trace the layer with the sizes of `free_axes` unknown; return the program's outputs on the usual arguments.
 
     Raises:
-        Refusal: If tracing fails.
+        TracingFailed: If tracing fails.
     """
     import keras
 
@@ -45,19 +48,23 @@ def traced(trial: Trial, free_axes: FreeAxes) -> list[Array]:
         with keras.StatelessScope():
             return leaves(flat(*tensors))
 
-    watch = _FixedSizes(layer) if trial.backend.NAME == "torch" else nullcontext()
+    watch = _FixedSizeWatcher(layer) if trial.backend.NAME == "torch" else nullcontext()
     try:
         with warnings.catch_warnings(), trial.backend.inference(), whole_tracebacks(), watch as fixed:
             warnings.simplefilter("ignore")
             outputs = trial.backend.call_with_free_axes(pure, arguments.arrays(), free_axes)
-    except Exception as error:  # a layer may raise anything under a trace: that is what is asked here
-        own = fixed.own if isinstance(fixed, _FixedSizes) else is_asked_by_layer(stack_of(error, layer))
-        raise Refusal(error, own) from error
+    # A layer may raise anything under a trace. Whether it does is the result.
+    except Exception as error:
+        own = fixed.own if isinstance(fixed, _FixedSizeWatcher) else is_asked_by_layer(stack_of(error, layer))
+        raise TracingFailed(error, own) from error
     return [np.asarray(keras.ops.convert_to_numpy(tensor)) for tensor in outputs]
 
 
-class _FixedSizes(logging.Handler):
-    """Sees torch give an unknown size a fixed value, which it only logs, and remembers whose code made it."""
+class _FixedSizeWatcher(logging.Handler):
+    """Notices that torch gives an unknown size a fixed value, and whose code caused it.
+
+    Torch only logs that, so this is a log handler.
+    """
 
     def __init__(self, layer: Any) -> None:
         super().__init__(logging.INFO)
@@ -65,11 +72,11 @@ class _FixedSizes(logging.Handler):
         self.own = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Look at the stack at the moment that a size becomes one fixed number."""
+        """Inspect the stack at the moment when a size becomes fixed."""
         if "range_refined_to_singleton" in str(record.args) + str(record.msg):
-            self.own = self.own or is_asked_by_layer(owned(_stack(), self.layer))
+            self.own = self.own or is_asked_by_layer(owned(_running_frames(), self.layer))
 
-    def __enter__(self) -> "_FixedSizes":
+    def __enter__(self) -> "_FixedSizeWatcher":
         logger = logging.getLogger(TORCH_GUARDS)
         self.before = logger.level, logger.propagate, logger.handlers
         logger.handlers = [self]
@@ -80,9 +87,10 @@ class _FixedSizes(logging.Handler):
     def __exit__(self, *_: object) -> None:
         logger = logging.getLogger(TORCH_GUARDS)
         level, logger.propagate, logger.handlers = self.before
-        logger.setLevel(level)  # which also forgets what it holds enabled
+        # Setting the level also clears the logger's cache of enabled levels.
+        logger.setLevel(level)
 
 
-def _stack() -> list[FrameType]:
+def _running_frames() -> list[FrameType]:
     """Return the running frames, outermost first, without those of this file."""
     return [frame for frame, _ in traceback.walk_stack(sys._getframe(2))][::-1]

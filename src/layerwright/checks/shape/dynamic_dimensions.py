@@ -1,6 +1,6 @@
-"""LW202."""
+"""LW202 dynamic-dimensions."""
 
-from layerwright.checks.shape._unknown import FreeAxes, Refusal, traced
+from layerwright.checks.shape._unknown import FreeAxes, TracingFailed, run_traced
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError, quote
@@ -10,33 +10,33 @@ from layerwright.trial.subject import caller, draws, tolerance
 from layerwright.trial.trial import Trial
 
 FIX = (
-    "Ask for sizes with ops.shape(x)[axis] and leave one to -1 in a reshape; where call must loop or branch on a size, "
-    "use ops.scan, ops.while_loop or ops.cond, or give that axis a size in the case."
+    "Read sizes with `ops.shape(x)[axis]`, and use -1 for at most one size of a reshape. If `call` must loop or branch "
+    "on a size, use `ops.scan`, `ops.while_loop` or `ops.cond`, or give that axis a size in the case."
 )
 
 
 @check("LW202", "dynamic-dimensions", requires=("LW201",), exempt={"fixed_shape": True})
 def dynamic_dimensions(trial: Trial) -> Finding:
-    """Every dimension that may be None may be None: the layer can be traced before the batch size is known.
+    """The layer can be called and traced while the batch size and the sizes of free axes are unknown.
 
     What it proves:
-        The layer can be called symbolically with an unknown batch axis and the case's free axes unknown, and a
-        program traced with these sizes unknown computes what the layer computes eagerly.
+        The layer can be called symbolically with the batch axis and the case's free axes unknown. A program that is
+        traced with these sizes unknown computes what the layer computes eagerly.
 
     Why it matters:
-        `keras.Input((10, 5))` leaves the batch size unknown; so do a `tf.data` pipeline with a partial last batch
-        and every exported model. A layer that turns a size into a Python number works in a notebook, and breaks,
-        or answers for one batch size only, when it is put to use.
+        `keras.Input((10, 5))` leaves the batch size unknown. So do a `tf.data` pipeline with a partial last batch and
+        every exported model. A layer that turns a size into a Python number works in a notebook. In use it raises an
+        error, or is correct for one batch size only.
 
     How it is tested:
-        Symbolically, on `KerasTensor`s. Traced: TensorFlow with `None` in the signature, JAX by shape polymorphism,
-        torch by an export with the batch axis dynamic; then run on the usual inputs. A trace that fails is held
-        against the layer if one with all sizes known succeeds and, on JAX and torch, the layer's own code asked for
-        the batch size. Where a function of Keras or of the framework did, or where JAX asked for another size (it
-        traces anew for each length), it is reported as not probed.
+        The layer is called on `KerasTensor`s. Then it is traced, on TensorFlow with `None` in the signature, on JAX by
+        shape polymorphism, on torch by an export with a dynamic batch axis, and run on the usual inputs. A failed trace
+        fails the check if tracing with all sizes known succeeds and, on JAX and torch, the layer's own code asked for
+        the batch size. The result is inconclusive where a function of Keras or of the framework asked for it, and where
+        JAX asked for another size, because JAX traces anew for each length.
 
     Exempt when:
-        The layer declares `fixed_shape`.
+        The layer declares `fixed_shape=True`.
 
     References:
         keras.io/guides/functional_api; "Export" and "Shape polymorphism" in the JAX documentation; torch.export on
@@ -48,53 +48,59 @@ def dynamic_dimensions(trial: Trial) -> Finding:
     try:
         trial.symbolic_call(trial.construct())
     except LayerError as error:
-        return failed(f"{error.doing} with {_named(free)} unknown raised {quote(error.error)}", FIX)
+        return failed(
+            f"{error.doing} with {_describe_axes(free)} unknown raised {quote(error.error)}; expected no error", FIX
+        )
     if trial.backend.NAME == "torch":
-        free = batch  # torch traces anew for each length
+        # Torch traces anew for each length.
+        free = batch
     try:
-        return _compared(trial, free)
-    except Refusal as refusal:
+        return _compare_traced_with_eager(trial, free)
+    except TracingFailed as failure:
         if free == batch or trial.backend.NAME == "tensorflow":
-            return _refused(trial, free, refusal)
-        beyond = refusal
+            return _judge_failed_trace(trial, free, failure)
+        failure_beyond_batch = failure
     try:
-        found = _compared(trial, batch)
-    except Refusal as refusal:
-        return _refused(trial, batch, refusal)
+        found = _compare_traced_with_eager(trial, batch)
+    except TracingFailed as failure:
+        return _judge_failed_trace(trial, batch, failure)
     if found.outcome is not Outcome.PASSED:
         return found
     return inconclusive(
-        f"traced with {_named(batch)} unknown the layer agrees; with {_named(free)} unknown, tracing raised "
-        f"{quote(beyond.error)}"
+        f"traced with {_describe_axes(batch)} unknown, the layer computes what it computes eagerly; with "
+        f"{_describe_axes(free)} unknown, tracing raised {quote(failure_beyond_batch.error)}"
     )
 
 
-def _compared(trial: Trial, axes: FreeAxes) -> Finding:
-    outputs, eager = traced(trial, axes), caller(trial, False)(trial.usual)
+def _compare_traced_with_eager(trial: Trial, axes: FreeAxes) -> Finding:
+    outputs, eager = run_traced(trial, axes), caller(trial, False)(trial.usual)
     difference, allowed = largest_difference(eager, outputs), tolerance(trial)
     if difference <= allowed:
         return passed(difference=difference)
     shapes, wanted = [array.shape for array in outputs], [array.shape for array in eager]
     if shapes == wanted and draws(trial):
-        return inconclusive("two calls of the layer differ: it draws random numbers, or keeps state, in inference")
-    seen = f"gives shapes {shapes}, eagerly {wanted}" if shapes != wanted else f"differs by {difference:.3g} of scale"
-    return failed(
-        f"traced with {_named(axes)} unknown, the layer {seen}; expected what it computes eagerly, to {allowed:g}", FIX
-    )
+        return inconclusive(
+            "two calls on the same inputs differ: the layer draws random numbers or keeps state in inference"
+        )
+    if shapes != wanted:
+        seen = f"outputs have shapes {shapes}; expected {wanted}, as eagerly"
+    else:
+        seen = f"outputs differ from the eager ones by {difference:.3g} of their scale; expected at most {allowed:g}"
+    return failed(f"traced with {_describe_axes(axes)} unknown, {seen}", FIX)
 
 
-def _refused(trial: Trial, axes: FreeAxes, refusal: Refusal) -> Finding:
-    said = f"tracing with {_named(axes)} unknown raised {quote(refusal.error)}"
-    if not refusal.own and trial.backend.NAME != "tensorflow":
-        return inconclusive(f"{said}, in a function of Keras or {trial.backend.NAME}, not in the layer's own code")
+def _judge_failed_trace(trial: Trial, axes: FreeAxes, failure: TracingFailed) -> Finding:
+    seen = f"tracing with {_describe_axes(axes)} unknown raised {quote(failure.error)}"
+    if not failure.own and trial.backend.NAME != "tensorflow":
+        return inconclusive(f"{seen}, in a function of Keras or {trial.backend.NAME}, not in the layer's own code")
     try:
-        traced(trial, [[] for _ in axes])
-    except Refusal as known:
-        return inconclusive(f"the layer cannot be traced even with every size known: {quote(known.error)}")
-    return failed(f"{said}; with every size known tracing succeeds", FIX)
+        run_traced(trial, [[] for _ in axes])
+    except TracingFailed as known:
+        return inconclusive(f"the layer cannot be traced even with all sizes known: {quote(known.error)}")
+    return failed(f"{seen}; with all sizes known, tracing succeeds", FIX)
 
 
-def _named(free_axes: FreeAxes) -> str:
+def _describe_axes(free_axes: FreeAxes) -> str:
     axes = sorted({axis for axes in free_axes for axis in axes} - {0})
     return "the batch axis" + (f" and axis {', '.join(map(str, axes))}" if axes else "")
 

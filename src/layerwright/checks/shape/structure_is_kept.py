@@ -1,4 +1,4 @@
-"""LW207."""
+"""LW207 structure-is-kept."""
 
 from typing import Any
 
@@ -15,68 +15,72 @@ from layerwright.trial.trial import Trial
 
 @check("LW207", "structure-is-kept", requires=("LW202",))
 def structure_is_kept(trial: Trial) -> Finding:
-    """Inputs are told apart by name and place, and a functional model computes what the layer computes.
+    """The layer tells its inputs apart by key and position, and computes the same in a functional model.
 
     What it proves:
-        A dict of inputs in another order gives the same outputs. A functional model around the layer, with one
-        `keras.Input` for each tensor, gives the same tensors as the layer called directly.
+        The order of the keys in a dict of inputs does not change the outputs. A functional model around the layer, with
+        one `keras.Input` for each tensor, returns what the layer returns.
 
     Why it matters:
-        Data pipelines, saved models and Keras itself sort the keys of dicts: a layer that unpacks `inputs.values()`
-        then mistakes one input for another of the same shape. Inside a functional model a layer is called through
-        its recorded arguments; what it keeps outside of them goes astray.
+        Data pipelines, saved models and Keras itself sort the keys of dicts. A layer that unpacks `inputs.values()`
+        then mistakes one input for another of the same shape. A functional model calls a layer through its recorded
+        arguments. Anything that the layer keeps outside of them is lost.
 
     How it is tested:
-        A built layer is called on the usual inputs; then, where a call argument is a dict, with its keys in reverse,
-        to be equal bit by bit; then as the one layer of a functional model, its further tensor arguments passed by
-        keyword, to be equal to rounding.
+        A built layer is called on the usual inputs. If a call argument is a dict, the layer is called again with the
+        keys in reverse order, and the outputs must be equal bit by bit. Then the layer is called in a functional model
+        of its own, with further tensor arguments passed by keyword, and the outputs must be equal except for rounding.
 
     Exempt when:
-        The second part: the layer declares `fixed_shape` and refuses an unknown batch size.
+        The second part is skipped if the layer declares `fixed_shape=True` and the functional model cannot be made.
 
     References:
         keras.io/guides/functional_api, "Models with multiple inputs and outputs".
     """
     layer, usual = lively(trial), trial.usual
-    if _holds_dict([usual.inputs, *usual.call.values()]):
-        reordered = Arguments(_reversed(usual.inputs), _reversed(usual.call), usual.tensors)
+    if _contains_dict([usual.inputs, *usual.call.values()]):
+        reordered = Arguments(_with_reversed_keys(usual.inputs), _with_reversed_keys(usual.call), usual.tensors)
         again = trial.call(layer, reordered, training=False)
         if not bitwise_equal(trial.call(layer, usual, training=False), again):
             return failed(
-                "with the keys of its input dict in another order the layer gives other outputs; expected the same",
-                'Take inputs by key, inputs["query"], never by order: no inputs.values() or keys() to unpack.',
+                "another order of the keys in a dict of inputs changed the outputs; expected no change",
+                'Read inputs by key, as in `inputs["query"]`, never by order: do not unpack `inputs.values()`.',
             )
     try:
         model = functional(trial, layer)
     except LayerError:
         if trial.case.traits.fixed_shape:
-            return skipped("exempt: the layer declares fixed_shape=True and refuses an unknown batch size")
+            return skipped("exempt: the layer declares fixed_shape=True and cannot be called in a functional model")
         raise
-    direct, held = caller(trial, False)(usual), leaves(trial.call(model, feed(trial), training=False))
-    difference, allowed = largest_difference(direct, held), tolerance(trial)
+    direct, in_model = caller(trial, False)(usual), leaves(trial.call(model, feed(trial), training=False))
+    difference, allowed = largest_difference(direct, in_model), tolerance(trial)
     if difference > allowed and draws(trial):
-        return inconclusive("two calls of the layer differ: it draws random numbers, or keeps state, in inference")
+        return inconclusive(
+            "two calls on the same inputs differ: the layer draws random numbers or keeps state in inference"
+        )
     if difference > allowed:
         return failed(
-            f"in a functional model the layer gives {_shapes(held)}, {difference:.3g} of scale away from the "
-            f"{_shapes(direct)} it gives directly; at most {allowed:g} is rounding",
-            "Compute from the arguments of call alone, and return new tensors rather than what an earlier call kept.",
+            f"in a functional model, outputs of shape {_join_shapes(in_model)} differ by {difference:.3g} of their "
+            f"scale from those of a direct call, of shape {_join_shapes(direct)}; expected at most {allowed:g}, for "
+            "rounding",
+            "Compute outputs only from the arguments of `call`, and return new tensors, not tensors that an earlier "
+            "call kept.",
         )
     return passed(difference=difference)
 
 
-def _reversed(tree: Any) -> Any:
-    """Return the same structure with the keys of every dict in reverse."""
+def _with_reversed_keys(tree: Any) -> Any:
+    """Return the same structure with the keys of every dict in reverse order."""
     if isinstance(tree, dict):
-        return {key: _reversed(tree[key]) for key in reversed(tree)}
-    return type(tree)(map(_reversed, tree)) if type(tree) in (list, tuple) else tree
+        return {key: _with_reversed_keys(tree[key]) for key in reversed(tree)}
+    return type(tree)(map(_with_reversed_keys, tree)) if type(tree) in (list, tuple) else tree
 
 
-def _holds_dict(tree: Any) -> bool:
-    return isinstance(tree, dict) or (isinstance(tree, (list, tuple)) and any(map(_holds_dict, tree)))
+def _contains_dict(tree: Any) -> bool:
+    return isinstance(tree, dict) or (isinstance(tree, (list, tuple)) and any(map(_contains_dict, tree)))
 
 
-def _shapes(outputs: list[Any]) -> str:
+def _join_shapes(outputs: list[Any]) -> str:
     return " and ".join(str(output.shape) for output in outputs)
 
 

@@ -1,10 +1,10 @@
-"""LW206."""
+"""LW206 wrong-rank-is-refused."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
-from layerwright.checks.shape._calling import traces
+from layerwright.checks.shape._calling import is_traceable
 from layerwright.core.case import Case, InputSpec
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError
@@ -16,27 +16,28 @@ from layerwright.trial.subject import lively
 from layerwright.trial.trial import Trial
 
 FIX = (
-    "Refuse other ranks: self.input_spec = keras.layers.InputSpec(ndim=…) in __init__ or build (min_ndim for a lower "
-    "bound), or name axes from the left (axis=1, not axis=-2) so that the batch stays out of them."
+    "Refuse other ranks: set `self.input_spec = keras.layers.InputSpec(ndim=…)` in `__init__` or `build`, or "
+    "`min_ndim=…` for a lower bound. Or count axes from the left (`axis=1`, not `axis=-2`), so that none of them can "
+    "be the batch axis."
 )
 
 
 @check("LW206", "wrong-rank-is-refused", requires=("LW301",), exempt={"batch": "coupled"})
 def wrong_rank_is_refused(trial: Trial) -> Finding:
-    """An input with an axis too few or too many is refused, or treated sample by sample; never mixed up.
+    """An input with one axis too few or too many is refused, or processed sample by sample.
 
     What it proves:
-        The layer, built or new, either raises on such an input, or gives one row for each sample in which no other
-        sample shows. Below a declared `min_rank` it raises.
+        On such an input the layer, built or new, either raises an error or returns one row for each sample. No row
+        depends on another sample. Below a declared `min_rank` it raises an error.
 
     Why it matters:
-        Attention over axis -2 given (batch, features) attends across the batch; a reshape to (-1, …) given one axis
-        more makes rows of steps. Both train without a word, on garbage.
+        Attention over axis -2 attends across the batch if the input is (batch, features). A reshape to (-1, …) turns
+        steps into rows if the input has one axis more. Both train on garbage without an error.
 
     How it is tested:
-        Axis 1 is dropped, where at least two axes stay, and an axis of size 2 is put in after the batch axis. If the
-        layer takes the input, rows are counted, and each sample is replaced in turn as in LW301. At a rank that
-        `min_rank` declares as served, one sample without its batch axis is fine too.
+        Axis 1 is removed, if at least two axes remain, and an axis of size 2 is inserted after the batch axis. If the
+        layer accepts the input, its output rows are counted, and each sample is replaced in turn as in LW301. At a rank
+        that the declared `min_rank` allows, the layer may also treat the input as one sample without a batch axis.
 
     Exempt when:
         The layer declares `batch="coupled"`, or it takes several tensors.
@@ -46,35 +47,36 @@ def wrong_rank_is_refused(trial: Trial) -> Finding:
     """
     spec = trial.case.inputs
     if not isinstance(spec, InputSpec) or trial.usual.tensors:
-        return skipped("the layer takes several tensors")
+        return skipped("the layer takes several input tensors")
     accepted = []
-    for shape in _shapes(spec, trial):
-        arguments, other = _arguments(trial, shape, 0), _arguments(trial, shape, 1)
-        call = _accepting(trial, arguments)
+    for shape in _shapes_of_wrong_rank(spec, trial):
+        arguments, other = _draw_arguments(trial, shape, 0), _draw_arguments(trial, shape, 1)
+        call = _caller_if_accepted(trial, arguments)
         if call is not None:
             accepted.append(shape)
-            found = _judge(trial, call, arguments, other)
+            found = _problem_with_outputs(trial, call, arguments, other)
             if found is not None:
                 return found
     return passed(accepted=accepted)
 
 
-def _shapes(spec: InputSpec, trial: Trial) -> Iterator[tuple[int, ...]]:
-    batch, *rest = spec.concrete(trial.usual.batch)
+def _shapes_of_wrong_rank(spec: InputSpec, trial: Trial) -> Iterator[tuple[int, ...]]:
+    batch, *rest = trial.shape_of(spec, trial.usual.batch)
     if len(rest) >= 2 or (rest and len(rest) < (trial.case.traits.min_rank or 0)):
         yield (batch, *rest[1:])
     yield (batch, 2, *rest)
 
 
-def _arguments(trial: Trial, shape: tuple[int, ...], seed: int) -> Arguments:
+def _draw_arguments(trial: Trial, shape: tuple[int, ...], seed: int) -> Arguments:
     return trial.arguments_of(lambda _: shape, seed=seed)
 
 
-def _accepting(trial: Trial, arguments: Arguments) -> Call | None:
+def _caller_if_accepted(trial: Trial, arguments: Arguments) -> Call | None:
     """Return the built layer, or else a new one, as a function to output arrays; None if both refuse the arguments."""
     for layer in (lively(trial), trial.construct()):
-        if trial.backend.NAME == "jax" and not traces(trial, layer, arguments):
-            continue  # it raises; eagerly it would too, but only after compiling what comes before
+        if trial.backend.NAME == "jax" and not is_traceable(trial, layer, arguments):
+            # The layer raises. It would also raise eagerly, but only after its first operations have been compiled.
+            continue
         call = calling(trial, layer, arguments, training=False, loops_only=False)
         try:
             call(arguments)
@@ -84,28 +86,31 @@ def _accepting(trial: Trial, arguments: Arguments) -> Call | None:
     return None
 
 
-def _judge(trial: Trial, call: Call, arguments: Arguments, other: Arguments) -> Finding | None:
-    """Return what is wrong with what the layer made of an input of the wrong rank; None if nothing is."""
+def _problem_with_outputs(trial: Trial, call: Call, arguments: Arguments, other: Arguments) -> Finding | None:
+    """Return a finding if the outputs for an input of the wrong rank are unacceptable; else None."""
     outputs = call(arguments)
     rank, least = arguments.arrays()[0].ndim, trial.case.traits.min_rank
-    given = f"given {describe(arguments)} instead of {trial.case.inputs}, the layer"
+    given = f"called on {describe(arguments)} instead of {trial.case.inputs}, the layer"
     if least is not None and rank < least:
-        return failed(f"{given} raised nothing; it declares min_rank={least}", FIX)
-    if least is not None and rank < len(trial.case.inputs.shape) and _as_one_sample(call, arguments, outputs):
+        return failed(f"{given} raised no error; expected an error below the declared min_rank={least}", FIX)
+    if least is not None and rank < len(trial.case.inputs.shape) and _computes_one_sample(call, arguments, outputs):
         return None
     for output in outputs:
         if output.shape[:1] != (arguments.batch,):
-            return failed(f"{given} returned {output.shape}; expected an error, or {arguments.batch} rows", FIX)
+            return failed(f"{given} returned shape {output.shape}; expected an error or {arguments.batch} rows", FIX)
     influence = influence_map(call, arguments, other, axis=0, places=[0])
     if influence is None or (trial.case.traits.random and not np.triu(influence, 1).any()):
-        return None  # unrepeatable, or one sample's draws shift the next one's
+        # Identical calls differ, or the random numbers of one sample shift those of the next.
+        return None
     leaks = who_sees_whom(influence)
     if leaks:
-        return failed(f"{given} mixed samples: {leaks}; expected an error", FIX, influence_map=influence)
+        return failed(
+            f"{given} mixed samples: {leaks}; expected an error or independent samples", FIX, influence_map=influence
+        )
     return None
 
 
-def _as_one_sample(call: Call, arguments: Arguments, outputs: list[Array]) -> bool:
+def _computes_one_sample(call: Call, arguments: Arguments, outputs: list[Array]) -> bool:
     try:
         batched = call(arguments.map(lambda array: array[None]))
     except LayerError:

@@ -1,1 +1,1 @@
-"""LW8: what tracing and compiling do to a layer."""
+"""LW8: tracing, compilation and export."""

@@ -1,4 +1,4 @@
-"""The layer as a compiled program: its outputs and its new state, beside those of an eager call."""
+"""Run the layer as a compiled program and as an eager call, and trace it."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -17,19 +17,19 @@ from layerwright.trial.subject import lively
 from layerwright.trial.tracebacks import is_asked_by_layer, keras_functions, stack_of, whole_tracebacks
 from layerwright.trial.trial import Trial, blaming, once_per_trial, restore, snapshot
 
-NO_JIT = "the layer, or one inside it, sets supports_jit = False, so Keras leaves {} out"
+NO_JIT = "the layer or one of its sublayers sets supports_jit = False, so Keras does not compile it with {}"
 NOT_ON_TORCH = {
     "torch/random.py:torch_seed_generator": "keras.random with a SeedGenerator",
     "torch/core.py:cond": "keras.ops.cond",
     "torch/core.py:switch": "keras.ops.switch",
     "torch/core.py:while_loop": "keras.ops.while_loop",
 }
-"""What Keras runs in Python on torch, by its own functions' names: it looks at values, so torch.export refuses it."""
+"""Functions that Keras runs in Python on torch. They read values of tensors, so torch.export cannot trace them."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What one call gave: output arrays, and the new values of the non-trainable variables."""
+    """The result of one call: output arrays, and the new values of the non-trainable variables."""
 
     outputs: list[Array]
     state: list[Array]
@@ -37,7 +37,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Traces:
-    """Two programs, traced one after the other, and where on the layer tensors of the traces were left."""
+    """Two programs, traced one after the other, and the paths of symbolic tensors that the traces left on the layer."""
 
     programs: tuple[str, str]
     leaks: list[str]
@@ -48,13 +48,13 @@ class Untraceable(Exception):  # noqa: N818 - an answer, carried by an exception
 
 
 @once_per_trial
-def eager(trial: Trial, training: bool) -> Result:
-    """Return what `called` does, computed once."""
-    return called(trial, training)
+def eager_result(trial: Trial, training: bool) -> Result:
+    """Return the result of `call_eagerly`, computed once."""
+    return call_eagerly(trial, training)
 
 
-def called(trial: Trial, training: bool) -> Result:
-    """Call the lively layer eagerly on the usual arguments; it is left as it was."""
+def call_eagerly(trial: Trial, training: bool) -> Result:
+    """Call the lively layer eagerly on the usual arguments, and restore its variables afterwards."""
     layer = lively(trial)
     before = snapshot(layer.variables)
     outputs = leaves(trial.call(layer, trial.usual, training=training, keep_state=True))
@@ -64,19 +64,19 @@ def called(trial: Trial, training: bool) -> Result:
 
 
 @once_per_trial
-def modes(trial: Trial) -> tuple[bool, ...]:
-    """Return the values of `training` to compile for: True only where the layer acts otherwise in training."""
-    inference, training = eager(trial, False), eager(trial, True)
+def training_modes(trial: Trial) -> tuple[bool, ...]:
+    """Return the values of `training` to check: True only if the layer behaves differently in training."""
+    inference, training = eager_result(trial, False), eager_result(trial, True)
     same = bitwise_equal(inference.outputs, training.outputs) and bitwise_equal(inference.state, training.state)
     return (False,) if same else (False, True)
 
 
 @once_per_trial
-def program(trial: Trial, compiler: str, training: bool) -> Callable[[Any], Result]:
-    """Return the lively layer compiled: a function that runs it on the usual arguments with the variables of a layer.
+def compiled_program(trial: Trial, compiler: str, training: bool) -> Callable[[Any], Result]:
+    """Return the compiled lively layer: a function that runs it on the usual arguments with the variables of a layer.
 
-    It is traced when it first runs; variables are its arguments and are left as they were. It raises `Untraceable` if
-    the layer is not to be compiled so, and `LayerError` if the layer raises.
+    The function is traced when it first runs. The variables are its arguments and keep their values. It raises
+    `Untraceable` if the layer cannot be compiled with this compiler, and `LayerError` if the layer raises.
 
     Args:
         trial: The trial.
@@ -91,7 +91,8 @@ def program(trial: Trial, compiler: str, training: bool) -> Callable[[Any], Resu
 
         require_jit(layer, compiler)
         keras.utils.set_random_seed(trial.seed)
-        with tracing(layer, f"calling it compiled by {compiler} on {describe(trial.usual)}, training={training},"):
+        doing = f"calling the layer compiled by {compiler} on {describe(trial.usual)} with training={training}"
+        with blaming_unless_untraceable(layer, doing):
             with trial.backend.inference():
                 outputs, state = function(*tensors_of(source, trial.usual))
             return Result(_arrays(outputs), _arrays(state))
@@ -101,12 +102,12 @@ def program(trial: Trial, compiler: str, training: bool) -> Callable[[Any], Resu
 
 @once_per_trial
 def traces(trial: Trial, training: bool) -> Traces:
-    """Trace a built layer twice, each time from a function object of its own.
+    """Trace a built layer twice, each time from a new function object.
 
-    Addresses and what is numbered through the whole process are left out of the programs.
+    Memory addresses and serial numbers are removed from the programs.
 
     Raises:
-        Untraceable: If the layer is not to be traced.
+        Untraceable: If the layer cannot be traced.
         LayerError: If the layer raises.
     """
     layer = trial.built()
@@ -114,35 +115,36 @@ def traces(trial: Trial, training: bool) -> Traces:
     programs = []
     for _ in range(2):
         function = pure(layer, trial.usual, training=training)
-        with tracing(layer, f"tracing it on {describe(trial.usual)}"), trial.backend.inference():
+        doing = f"tracing the layer on {describe(trial.usual)}"
+        with blaming_unless_untraceable(layer, doing), trial.backend.inference():
             program = trial.backend.trace(function, tensors_of(layer, trial.usual))
-        programs.append(_ADDRESS.sub("", _SERIAL.sub("", program)))
-    return Traces((programs[0], programs[1]), leaks(trial, layer))
+        programs.append(_ADDRESS.sub("", _SERIAL_NUMBER.sub("", program)))
+    return Traces((programs[0], programs[1]), symbolic_tensor_paths(trial, layer))
 
 
-def leaks(trial: Trial, layer: Any) -> list[str]:
-    """Return the ways to the tensors within reach of the layer that belong to a trace and have no value."""
+def symbolic_tensor_paths(trial: Trial, layer: Any) -> list[str]:
+    """Return the paths from the layer to tensors that belong to a trace and have no value."""
     return [path for path, _ in reachable(layer, trial.backend.is_symbolic)]
 
 
-def draws(trial: Trial, training: bool) -> bool:
-    """Whether a call moves the state of a seed generator, which is a variable and no weight."""
+def moves_seed_state(trial: Trial, training: bool) -> bool:
+    """Whether a call changes the state of a seed generator, which is a variable but not a weight."""
     layer = lively(trial)
     weights = {id(weight) for weight in layer.weights}
     seeds = [id(variable) not in weights for variable in layer.non_trainable_variables]
     before = [value for _, value in snapshot(layer.non_trainable_variables)]
-    after = eager(trial, training).state
+    after = eager_result(trial, training).state
     return any(is_seed and not bitwise_equal(*pair) for is_seed, *pair in zip(seeds, before, after, strict=True))
 
 
 _ADDRESS = re.compile(r"0x[0-9a-f]+")
-_SERIAL = re.compile(r"(?<=[a-zA-Z])[_-]\d+")
-"""TensorFlow numbers its functions through the whole process."""
+_SERIAL_NUMBER = re.compile(r"(?<=[a-zA-Z])[_-]\d+")
+"""TensorFlow numbers all functions of a process."""
 
 
 @contextmanager
-def tracing(layer: Any, doing: str) -> Iterator[None]:
-    """As `blaming`, but raise `Untraceable` where what cannot be traced is a function of Keras's own."""
+def blaming_unless_untraceable(layer: Any, doing: str) -> Iterator[None]:
+    """As `blaming`, but raise `Untraceable` if a function of Keras itself cannot be traced."""
     try:
         with blaming(doing), whole_tracebacks():
             yield
@@ -155,7 +157,7 @@ def tracing(layer: Any, doing: str) -> Iterator[None]:
 
 
 def require_jit(layer: Any, compiler: str) -> None:
-    """Raise `Untraceable` where Keras would not use this compiler; graphs are built of every layer."""
+    """Raise `Untraceable` if Keras would not use this compiler. Keras uses `tf.function` for every layer."""
     declines = not all(getattr(part, "supports_jit", True) for part in layer._flatten_layers())
     if declines and compiler != "tf.function":
         raise Untraceable(NO_JIT.format(compiler))

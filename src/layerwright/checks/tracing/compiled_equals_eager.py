@@ -1,8 +1,16 @@
-"""LW801."""
+"""LW801 compiled-equals-eager."""
 
 from collections.abc import Iterable
 
-from layerwright.checks.tracing._programs import Result, Untraceable, called, draws, eager, modes, program
+from layerwright.checks.tracing._programs import (
+    Result,
+    Untraceable,
+    call_eagerly,
+    compiled_program,
+    eager_result,
+    moves_seed_state,
+    training_modes,
+)
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError, quote
@@ -12,85 +20,89 @@ from layerwright.trial.subject import lively, tolerance
 from layerwright.trial.trial import Trial
 
 FIX = (
-    "Compute with keras.ops on tensors alone: branch with ops.where or ops.cond, loop with ops.scan or ops.while_loop, "
-    "and ask neither float(x) nor bool(x) nor x.numpy() of a tensor."
+    "Compute only with `keras.ops`: branch with `ops.where` or `ops.cond`, loop with `ops.scan` or `ops.while_loop`. "
+    "Remove `float(x)`, `bool(x)`, `if x:` and `x.numpy()` on tensors."
 )
 
 
 @check("LW801", "compiled-equals-eager", requires=("LW901", "LW903"))
 def compiled_equals_eager(trial: Trial):
-    """Compiled, the layer computes what it computes eagerly.
+    """The compiled layer gives the same outputs and the same new state as an eager call.
 
     What it proves:
-        The layer can be traced, and the program has the outputs and the new state of an eager call, in inference and
-        in training.
+        The layer can be compiled. The compiled program gives the outputs and the new state of an eager call, in
+        inference and in training.
 
     Why it matters:
-        `fit` and `predict` compile. A layer that looks at the values of a tensor in Python breaks there, or worse,
-        keeps the answer that it got while it was traced; what was right in a notebook is then wrong in training.
+        `fit` and `predict` compile the model. A layer that reads the value of a tensor in Python raises there. Or it
+        keeps the value that it read during tracing: it then works in a notebook and computes wrong results in training.
 
     How it is tested:
-        The layer is compiled with its variables as arguments: with `tf.function`, and with XLA; with `jax.jit`; with
-        `torch.export`, which traces what `torch.compile` traces. Outputs and new state are held against those of an
-        eager call from the same variables and seeds, to 1e-5 of their scale. Training is compared where the layer
-        acts otherwise in training; not with XLA where random numbers are drawn, since XLA draws others from the same
-        seed. That XLA has no kernel for an operation is reported as not probed.
+        The check compiles the layer, with its variables as arguments: with `tf.function` and with XLA on TensorFlow,
+        with `jax.jit` on JAX, and with `torch.export` on torch, which traces in the same way as `torch.compile`. It
+        compares outputs and new state with those of an eager call that has the same variables and seeds. They may
+        differ by 1e-5 of their largest value. Training is compared if the layer behaves differently in training. XLA
+        is skipped where the layer draws random numbers, because XLA draws other numbers from the same seed. If XLA
+        cannot compile an operation, the result is inconclusive.
 
     Exempt when:
-        Never; but where the layer, or one inside it, sets `supports_jit = False`, `tf.function` alone is put to use.
+        Never. If the layer or one of its sublayers sets `supports_jit = False`, only `tf.function` is used.
 
     References:
         tensorflow.org/guide/function, "Limitations"; "Control flow and logical operators with JIT" in the JAX
         documentation; torch.export on control flow; keras.io, `Model.compile` on `jit_compile`.
     """
     first, *others = trial.backend.compilers()
-    yield _compared(trial, first, modes(trial))
+    yield _compare_with_eager(trial, first, training_modes(trial))
     for compiler in others:
-        yield _by_xla(trial, compiler)
+        yield _compare_xla_with_eager(trial, compiler)
 
 
-def _compared(trial: Trial, compiler: str, modes: Iterable[bool]) -> Finding:
+def _compare_with_eager(trial: Trial, compiler: str, modes: Iterable[bool]) -> Finding:
     worst = 0.0
     for training in modes:
         try:
-            result = program(trial, compiler, training)(lively(trial))
+            result = compiled_program(trial, compiler, training)(lively(trial))
         except Untraceable as reason:
             return inconclusive(str(reason))
-        expected = eager(trial, training)
-        difference = _difference(expected, result)
-        if difference > tolerance(trial) and not _repeats(trial, training, expected):
-            return inconclusive("two eager calls from the same variables and seeds differ")
+        expected = eager_result(trial, training)
+        difference = _largest_difference(expected, result)
+        if difference > tolerance(trial) and not _eager_call_repeats(trial, training, expected):
+            return inconclusive("two eager calls with the same variables and seeds gave different outputs")
         if difference > tolerance(trial):
             what = "outputs" if largest_difference(expected.outputs, result.outputs) > tolerance(trial) else "new state"
             return failed(
-                f"compiled by {compiler}, training={training}, the {what} differ by {difference:.3g} of their scale "
-                f"from those of an eager call; expected at most {tolerance(trial):g}",
+                f"compiled by {compiler} with training={training}, the {what} differ from those of an eager call by "
+                f"{difference:.3g} of their largest value; expected at most {tolerance(trial):g}",
                 FIX,
             )
         worst = max(worst, difference)
     return passed(compiler, difference=worst)
 
 
-def _by_xla(trial: Trial, compiler: str) -> Finding:
-    comparable = [training for training in modes(trial) if not draws(trial, training)]
+def _compare_xla_with_eager(trial: Trial, compiler: str) -> Finding:
+    comparable = [training for training in training_modes(trial) if not moves_seed_state(trial, training)]
     if not comparable:
-        return inconclusive("the layer draws random numbers in inference too, and XLA draws others from equal seeds")
+        return inconclusive(
+            "the layer draws random numbers even in inference, and XLA draws other numbers from the same seed"
+        )
     try:
-        return _compared(trial, compiler, comparable)
+        return _compare_with_eager(trial, compiler, comparable)
     except LayerError as error:
         return inconclusive(
-            f"XLA cannot compile the layer here: {quote(error.error, 120)}",
-            "If it cannot on any device, set self.supports_jit = False in the constructor: Keras then leaves XLA out.",
+            f"XLA cannot compile the layer on this machine: {quote(error.error, 120)}",
+            "If XLA cannot compile it on any device, set `self.supports_jit = False` in the constructor. Keras then "
+            "does not use XLA for models with this layer.",
         )
 
 
-def _difference(expected: Result, result: Result) -> float:
+def _largest_difference(expected: Result, result: Result) -> float:
     outputs = largest_difference(expected.outputs, result.outputs)
     return max(outputs, largest_difference(expected.state, result.state))
 
 
-def _repeats(trial: Trial, training: bool, expected: Result) -> bool:
-    return bitwise_equal(expected.outputs, called(trial, training).outputs)
+def _eager_call_repeats(trial: Trial, training: bool, expected: Result) -> bool:
+    return bitwise_equal(expected.outputs, call_eagerly(trial, training).outputs)
 
 
 def bad() -> Case:

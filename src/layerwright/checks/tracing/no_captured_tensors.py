@@ -1,41 +1,42 @@
-"""LW805."""
+"""LW805 no-captured-tensors."""
 
 from collections.abc import Callable
 from typing import Any
 
-from layerwright.checks.tracing._programs import Untraceable, program
+from layerwright.checks.tracing._programs import Untraceable, compiled_program
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.finding import Finding, failed, inconclusive, passed, skipped
 from layerwright.trial.compare import largest_difference, leaves
 from layerwright.trial.models import build, move_weights
+from layerwright.trial.paths import attribute_path
 from layerwright.trial.subject import lively, tolerance
 from layerwright.trial.trial import Trial, copy_weights, snapshot
 
 FIX = (
-    "Read the variable itself in call() (self.kernel, not self.kernel.value, .numpy() or a tensor worked out earlier), "
-    "so that the program takes it as it then is."
+    "In `call()`, use the variable itself: `self.kernel`, not `self.kernel.numpy()`, not `self.kernel._value`, and "
+    "not a tensor computed from it in `build()`."
 )
 
 
 @check("LW805", "no-captured-tensors", requires=("LW804", "LW103"))
 def no_captured_tensors(trial: Trial) -> Finding:
-    """A compiled program reads the layer's variables each time it runs, and holds no copy of one.
+    """A compiled program uses the current values of the layer's variables, not a copy of them.
 
     What it proves:
-        When the variables change after the layer was compiled, the program computes what the layer, called eagerly,
-        computes with the new values.
+        If the variables change after compilation, the compiled program gives the same outputs as an eager call with
+        the new values.
 
     Why it matters:
-        A value taken out of a variable while the layer was built or traced becomes a constant of the program. Training
-        then moves a weight that no longer acts, and weights loaded after the first prediction change nothing, without
-        any error.
+        If the layer reads the value of a variable during building or tracing, that value becomes a constant of the
+        program. Training then updates a weight that has no effect any more. Weights loaded after the first prediction
+        change nothing. Neither raises an error.
 
     How it is tested:
-        The layer is compiled with its variables as arguments. An equal layer has all its floating-point weights moved,
-        and taken in as from a file; with its variables the program must compute what that layer does eagerly. Where it
-        does not, each variable is moved alone to name those that do not act. Other constants, such as a table of
-        positions, are no concern.
+        The check compiles the layer with its variables as arguments. It changes all floating-point weights of an equal
+        layer, and lets that layer load them as from a file. With these variables, the compiled program must give the
+        outputs of an eager call. If it does not, the check changes one variable at a time to find those without an
+        effect. Other constants, such as a table of positions, are allowed.
 
     Exempt when:
         The layer has no floating-point weights.
@@ -48,7 +49,7 @@ def no_captured_tensors(trial: Trial) -> Finding:
     if not any("float" in str(weight.dtype) for weight in layer.weights):
         return skipped("the layer has no floating-point weights")
     copy_weights(lively(trial), layer)
-    compiled = program(trial, next(iter(trial.backend.compilers())), False)
+    compiled = compiled_program(trial, next(iter(trial.backend.compilers())), False)
 
     def difference() -> float:
         return largest_difference(leaves(trial.call(layer, trial.usual, training=False)), compiled(layer).outputs)
@@ -56,7 +57,7 @@ def no_captured_tensors(trial: Trial) -> Finding:
     try:
         if difference() > tolerance(trial):
             return inconclusive(
-                "already with the weights that it was compiled with, the program computes something else"
+                "even with the weights from compilation, the compiled program and an eager call give different outputs"
             )
     except Untraceable as reason:
         return inconclusive(str(reason))
@@ -64,24 +65,25 @@ def no_captured_tensors(trial: Trial) -> Finding:
     seen = difference()
     if seen <= tolerance(trial):
         return passed(difference=seen)
-    stale = _stale(trial, layer, difference) or ["what load_own_variables() works out from its weights"]
+    stale = _variables_without_effect(trial, layer, difference)
+    stale = stale or ["the values that load_own_variables() computes from the weights"]
     return failed(
-        f"with other weights than it was compiled with, the program differs by {seen:.3g} of scale from an eager call; "
-        f"it does not follow {', '.join(stale[:4])}",
+        "after the weights changed, the outputs of the compiled program differ from those of an eager call by "
+        f"{seen:.3g} of their largest value; the program ignores changes of {', '.join(stale[:4])}",
         FIX,
         stale=stale,
     )
 
 
-def _stale(trial: Trial, layer: Any, difference: Callable[[], float]) -> list[str]:
-    """Return the variables that the program does not follow when each alone has another value than it had then."""
+def _variables_without_effect(trial: Trial, layer: Any, difference: Callable[[], float]) -> list[str]:
+    """Return the paths of variables whose new value, set alone, has no effect on the compiled program."""
     moved = snapshot(layer.variables)
     copy_weights(lively(trial), layer)
     stale = []
     for (variable, value), (_, traced) in zip(moved, snapshot(layer.variables), strict=True):
         variable.assign(value)
         if difference() > tolerance(trial):
-            stale.append(variable.path)
+            stale.append(attribute_path(layer, variable))
         variable.assign(traced)
     return stale
 

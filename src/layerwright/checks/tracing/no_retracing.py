@@ -1,8 +1,8 @@
-"""LW803."""
+"""LW803 no-retracing."""
 
 from typing import Any
 
-from layerwright.checks.tracing._programs import modes
+from layerwright.checks.tracing._programs import training_modes
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.finding import Finding, failed, passed
@@ -11,28 +11,28 @@ from layerwright.trial.reachable import SHARED, reachable
 from layerwright.trial.trial import Trial
 
 FIX = (
-    "Count and remember in a weight, self.add_weight(shape=(), dtype='int32', trainable=False), updated with assign(); "
-    "leave Python attributes alone once the layer is built."
+    "Store the number or flag in a weight, `self.add_weight(shape=(), dtype='int32', trainable=False)`, and update "
+    "it with `assign()`. Do not assign Python attributes in `call()`."
 )
 
 
 @check("LW803", "no-retracing", requires=("LW802", "LW804"), exempt={"stateful": True})
 def no_retracing(trial: Trial) -> Finding:
-    """A call changes no number, flag or string on the layer, so that no call needs a trace of its own.
+    """A repeated call changes no Python number, flag or string on the layer.
 
     What it proves:
-        Called again in the same way, in inference and where it acts otherwise in training, the layer has the same
-        numbers, flags and strings within reach as before.
+        A call that repeats the previous one leaves all Python numbers, flags and strings of the layer unchanged, in
+        inference and, if the layer behaves differently there, in training.
 
     Why it matters:
-        `torch.compile` makes its program for the values that it found on the layer, and compiles anew when one has
-        changed: a counter of calls costs a compilation at each step, until it gives up and runs eagerly. `tf.function`
-        and `jax.jit` do not look again: there the counter counts traces, and stands still.
+        `torch.compile` compiles for the Python values that it found on the layer, and compiles again when one changes.
+        A call counter causes a compilation at every step, until torch gives up and runs eagerly. `tf.function` and
+        `jax.jit` do not check these values again: there the counter counts traces, not calls.
 
     How it is tested:
-        Attributes, containers, plain objects and sublayers are searched for Python numbers, flags and strings before
-        and after a repeated call; any that differs refutes; what is added is for LW1004 memory-is-steady to weigh. The
-        calls are eager, so that no compiler's cache is in the way.
+        The check records the Python numbers, flags and strings in the layer's attributes, containers, plain objects and
+        sublayers. It repeats the same call and compares. A value that changed fails the check. New values do not:
+        LW1004 memory-is-steady checks those. The calls are eager, so no compiler's cache affects the result.
 
     Exempt when:
         The layer declares `stateful=True`.
@@ -42,22 +42,26 @@ def no_retracing(trial: Trial) -> Finding:
         "Executing Python side effects".
     """
     layer = build(trial, trial.construct())
-    for training in modes(trial):
+    for training in training_modes(trial):
         trial.call(layer, trial.usual, training=training)
-        before = _numbers(layer)
+        before = _python_values(layer)
         trial.call(layer, trial.usual, training=training)
-        after = _numbers(layer)
+        after = _python_values(layer)
         changed = [
-            f"{path} ({value!r}, then {after[path]!r})"
+            f"{path} from {value!r} to {after[path]!r}"
             for path, value in before.items()
-            if path in after and repr(after[path]) != repr(value)  # what is added is LW1004's
+            # LW1004 memory-is-steady checks values that were added.
+            if path in after and repr(after[path]) != repr(value)
         ]
         if changed:
-            return failed(f"a repeated call with training={training} changed {', '.join(changed[:4])}", FIX)
+            return failed(
+                f"a repeated call with training={training} changed {', '.join(changed[:4])}; expected no change", FIX
+            )
     return passed(values=len(before))
 
 
-def _numbers(layer: Any) -> dict[str, Any]:
+def _python_values(layer: Any) -> dict[str, Any]:
+    """Return the Python numbers, flags and strings of a layer by their paths."""
     return dict(reachable(layer, lambda value: isinstance(value, SHARED)))
 
 

@@ -1,44 +1,43 @@
-"""LW802."""
+"""LW802 trace-is-deterministic."""
 
-from layerwright.checks.tracing._programs import Untraceable, modes, traces
+from layerwright.checks.tracing._programs import Untraceable, traces, training_modes
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.finding import Finding, failed, inconclusive, passed
 from layerwright.trial.trial import Trial
 
 FIX = (
-    "Let call() read nothing that a call changes: no counter or flag on self, no clock, no Python or NumPy random "
-    "number, no set to iterate over; keep state in self.add_weight(…, trainable=False)."
+    "In `call()`, do not use values that change between calls: counters or flags on `self`, the clock, Python's or "
+    "NumPy's random numbers, the order of a set. Keep state in `self.add_weight(…, trainable=False)`."
 )
 
 
 @check("LW802", "trace-is-deterministic", requires=("LW801",))
 def trace_is_deterministic(trial: Trial) -> Finding:
-    """Traced twice, the layer gives the same program.
+    """Tracing the layer twice gives the same program.
 
     What it proves:
-        Two traces on the same inputs, each of a function object of its own, are equal line for line, constants
-        included.
+        Two traces on the same inputs, each from a new function object, are equal line by line, including constants.
 
     Why it matters:
-        A program is traced once and run for days. What Python does in `call` happens in that one trace: a counter
-        stands still, a clock stops, a random number drawn with NumPy becomes a constant. Where traces differ, a model
-        that is loaded, retraced for another batch size or traced on each of several hosts is another model; hosts that
-        must run the same program hang.
+        A program is traced once and may run for days. Python code in `call` runs only during that trace: a counter
+        stops, the time stays the same, and a random number drawn with NumPy becomes a constant. If traces differ, the
+        model changes when it is loaded, retraced for another batch size, or traced on several hosts. Hosts that must
+        run the same program then hang.
 
     How it is tested:
-        The layer is traced twice in a row, in inference and where it acts otherwise in training: to a graph, a jaxpr
-        or an exported program. Each time the function is a new one, since the backends would answer for the same
-        function with the trace they have. Addresses and TensorFlow's serial numbers are left out.
+        The check traces the layer twice in a row, in inference and, if the layer behaves differently there, in
+        training: to a graph, a jaxpr or an exported program. It uses a new function object each time, because the
+        backends cache the trace of a function. Memory addresses and TensorFlow's serial numbers are ignored.
 
     Exempt when:
         Never.
 
     References:
-        tensorflow.org/guide/function, "Executing Python side effects"; docs.jax.dev, "Common gotchas": pure functions;
-        docs.jax.dev, "Multi-controller JAX", on running the same computations in the same order.
+        tensorflow.org/guide/function, "Executing Python side effects"; docs.jax.dev, "Common gotchas", on pure
+        functions; docs.jax.dev, "Multi-controller JAX", on running the same computations in the same order.
     """
-    for training in modes(trial):
+    for training in training_modes(trial):
         try:
             first, second = traces(trial, training).programs
         except Untraceable as reason:
@@ -46,16 +45,16 @@ def trace_is_deterministic(trial: Trial) -> Finding:
         if first != second:
             lines, others = first.splitlines(), second.splitlines()
             return failed(
-                f"two traces in a row, training={training}, gave programs of {len(lines)} and {len(others)} lines that "
-                "are not the same; expected one program",
+                f"two traces with training={training} gave different programs, of {len(lines)} and {len(others)} "
+                "lines; expected the same program",
                 FIX,
-                first=_without(lines, others)[:3],
-                second=_without(others, lines)[:3],
+                first=_lines_not_in(others, lines)[:3],
+                second=_lines_not_in(lines, others)[:3],
             )
     return passed()
 
 
-def _without(lines: list[str], others: list[str]) -> list[str]:
+def _lines_not_in(others: list[str], lines: list[str]) -> list[str]:
     known = set(others)
     return [line for line in lines if line not in known]
 

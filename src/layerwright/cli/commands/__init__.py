@@ -1,1 +1,5 @@
-"""One command a file. A module here named `check` defines the function `check`, which becomes the command."""
+"""One command a file.
+
+A module `NAME` here defines the function `NAME`, which is the command, and `PLACE`, its place in the help; perhaps
+`EPILOG`, what the help shows below the options.
+"""

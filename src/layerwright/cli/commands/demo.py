@@ -1,4 +1,4 @@
-"""`layerwright demo`: fourteen mistakes caught, two sound layers proved, and a classifier trained on real data."""
+"""`layerwright demo`: finds planted mistakes, checks two sound layers, and trains a classifier on real data."""
 
 import ast
 import subprocess
@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import typer
 from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+import layerwright
 from layerwright.backends import installed
 from layerwright.cases.targets import parse_target
 from layerwright.checks.discovery import all_checks, check_by_code
@@ -25,7 +27,13 @@ from layerwright.runner.environment import quiet_environment
 from layerwright.runner.workers import Options, check_targets
 
 CLASSIFIER_LAYERS = ("layerwright.layers:CausalConv1D", "layerwright.layers:MaskedAverage")
-AS_IN_THE_CLASSIFIER = "layerwright.cli.commands.demo:masked_cases"
+AS_IN_THE_CLASSIFIER = f"{__name__}:masked_cases"
+PLACE = 6
+
+
+def demo() -> None:
+    """Check a dozen broken layers and two sound ones, then train with the sound ones on real data."""
+    raise typer.Exit(run())
 
 
 def run() -> int:
@@ -38,7 +46,7 @@ def run() -> int:
     planted = _planted(mistakes)
     codes = sorted(set(planted.values()), key=lambda code: int(code[2:]))
     _head(console, f"1. Short layers with one mistake each: layerwright check {mistakes.name}")
-    console.print(f"Here only the checks that catch them: --select {','.join(codes)}\n", style="dim")
+    console.print(f"Only the checks that find them: --select {','.join(codes)}\n", style="dim")
     report = _check(str(mistakes), backends, [check_by_code(code) for code in codes])
     caught = _show_mistakes(console, report, planted, backends)
     _head(console, f"2. The two layers of the classifier: layerwright check {' '.join(CLASSIFIER_LAYERS)}")
@@ -66,7 +74,7 @@ def _show_mistakes(console: Console, report: Report, planted: dict[str, str], ba
         console.print(f"[bold]{layer:<22}[/]{code} {check_by_code(code).slug}, on {where}")
         message = next(iter(found.values()), "not found")
         console.print(Padding(Text(message, style="dim"), (0, 0, 0, 22)))
-    console.print(f"\n[bold]{len(planted) - len(missed)} of {len(planted)} mistakes caught.[/] One of them in full:\n")
+    console.print(f"\n[bold]{len(planted) - len(missed)} of {len(planted)} mistakes found.[/] One of them in full:\n")
     console.print(show(_part(report, ":SwapHeads")))
     return not missed
 
@@ -117,8 +125,8 @@ def _planted(path: Path) -> dict[str, str]:
 
 def _examples() -> Path:
     """Return the folder of examples: inside an installed package, or beside `src` in a checkout."""
-    here = Path(__file__).parent
-    for folder in (here / "examples", here.parents[1] / "examples"):
+    package = Path(layerwright.__file__).parent
+    for folder in (package / "examples", package.parents[1] / "examples"):
         if (folder / "common_mistakes.py").exists():
             return folder
     raise UsageError("the examples are not installed; run the demonstration from a checkout of the repository.")

@@ -6,11 +6,12 @@ from functools import cache
 from pathlib import Path
 
 from layerwright.core.finding import BAD_OUTCOMES, Finding, Outcome
+from layerwright.report.formats import RenderOptions
 from layerwright.report.report import Report, Run
 
 
-def render(report: Report) -> str:
-    """Return one annotation a failed, errored, stale or warned finding, then a line that counts outcomes."""
+def render(report: Report, options: RenderOptions) -> str:  # noqa: ARG001 - annotations have one form
+    """Return an annotation for each finding that failed, errored, warned or passed unexpectedly, then the counts."""
     counts = ", ".join(f"{count} {outcome}" for outcome, count in report.summary().items() if count)
     return "\n".join([*_annotations(report), f"layerwright: {counts or 'nothing checked'}"]) + "\n"
 
@@ -26,12 +27,15 @@ def _annotations(report: Report) -> Iterator[str]:
 
 def _annotation(level: str, run: Run, finding: Finding) -> str:
     module, _, layer = run.target.rpartition(":")
-    place = {"title": f"{finding.code} {finding.check} ({layer} on {run.backend})"}
-    if module.endswith(".py"):
-        place = {"file": module, "line": str(_line_of(module, layer)), **place}
-    properties = ",".join(f"{name}={_escape(value, more=',:')}" for name, value in place.items())
+    properties = {"title": f"{finding.code} {finding.check} ({layer} on {run.backend})"}
+    if finding.places:
+        place = finding.places[0]
+        properties |= {"file": place.file, "line": str(place.line), "endLine": str(place.end_line)}
+    elif module.endswith(".py"):
+        properties |= {"file": module, "line": str(_line_of(module, layer))}
+    listed = ",".join(f"{name}={_escape(value, more=',:')}" for name, value in sorted(properties.items()))
     text = f"{finding.message}\nFix: {finding.fix}" if finding.fix else finding.message
-    return f"::{level} {properties}::{_escape(text)}"
+    return f"::{level} {listed}::{_escape(text)}"
 
 
 @cache

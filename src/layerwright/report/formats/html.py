@@ -2,35 +2,29 @@
 
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
-from layerwright.checks.discovery import all_checks
 from layerwright.core.check import Check
-from layerwright.core.defect import Defect, layer_name
 from layerwright.core.finding import Finding, Outcome, jsonable
+from layerwright.report.formats import RenderOptions
 from layerwright.report.grouping import MARKS, by_case, without_numbers
-from layerwright.report.page import page
+from layerwright.report.rendering import render_template
 from layerwright.report.report import Report, Run
 
 LONGEST_SLUG = 80
 MOST_NUMBERS = 20_000
 """Evidence with more entries than this is left to the JSON report."""
-PASSING = frozenset({Outcome.PASSED, Outcome.SKIPPED, Outcome.BLOCKED})
+NEEDS_NO_DEFECT = frozenset({Outcome.PASSED, Outcome.NOTE, Outcome.SKIPPED, Outcome.BLOCKED})
+"""Outcomes that no known defect can explain."""
 
 
-def render(report: Report, *, title: str = "Layerwright report", defects: Iterable[Defect] = ()) -> str:
-    """Return the page.
-
-    Args:
-        report: The report.
-        title: What the page is called.
-        defects: Known defects; the findings that they explain say so.
-    """
-    return page("report.html", title, page_data(report, title, list(defects)))
+def render(report: Report, options: RenderOptions) -> str:
+    """Return the page."""
+    return render_template("report.html", name=options.title, data=page_data(report, options))
 
 
-def page_data(report: Report, title: str, defects: list[Defect]) -> dict[str, Any]:
+def page_data(report: Report, options: RenderOptions) -> dict[str, Any]:
     """Return what the page draws, each text and each piece of evidence that is said more than once said once.
 
     A finding is a list: the check's place in `checks`, the outcome's in `outcomes`, the places of message, message
@@ -38,15 +32,19 @@ def page_data(report: Report, title: str, defects: list[Defect]) -> dict[str, An
     """
     texts, evidence = _Said(), _Said()
     codes = {finding.code for finding in report.findings}
-    checks = [_about(check) for check in all_checks() if check.code in codes]
+    checks = [_about(check) for check in options.checks if check.code in codes]
     known = {check["code"] for check in checks}
     checks += [{"code": code, "slug": "", "title": "", "why": "", "family": ""} for code in sorted(codes - known)]
     places = {check["code"]: place for place, check in enumerate(checks)}
     outcomes = list(Outcome)
 
     def row(run: Run, finding: Finding) -> list[Any]:
-        bad = finding.outcome not in PASSING
-        explaining = (place for place, defect in enumerate(defects) if bad and defect.covers(run, finding))
+        may_be_known = finding.outcome not in NEEDS_NO_DEFECT
+        explaining = (
+            place
+            for place, defect in enumerate(options.defects)
+            if may_be_known and defect.covers(run.layer, run.backend, finding)
+        )
         return [
             places[finding.code],
             outcomes.index(finding.outcome),
@@ -62,7 +60,7 @@ def page_data(report: Report, title: str, defects: list[Defect]) -> dict[str, An
     cases = [
         {
             "slug": slugs(runs[0]),
-            "layer": layer_name(runs[0]),
+            "layer": runs[0].layer,
             "target": runs[0].target,
             "case": runs[0].case,
             "notes": list(dict.fromkeys(note for run in runs for note in run.notes)),
@@ -74,7 +72,7 @@ def page_data(report: Report, title: str, defects: list[Defect]) -> dict[str, An
         for runs in by_case(report)
     ]
     return {
-        "title": title,
+        "title": options.title,
         "keras": report.keras,
         "layerwright": report.layerwright,
         "backends": list(dict.fromkeys(run.backend for run in report.runs)),
@@ -83,7 +81,7 @@ def page_data(report: Report, title: str, defects: list[Defect]) -> dict[str, An
         "cases": cases,
         "texts": texts.all,
         "evidence": evidence.all,
-        "defects": [{"title": defect.title, "body": defect.body} for defect in defects],
+        "defects": [{"title": defect.title, "body": defect.body} for defect in options.defects],
     }
 
 
@@ -138,7 +136,7 @@ def _slugs() -> Callable[[Run], str]:
     times: dict[str, int] = {}
 
     def slug(run: Run) -> str:
-        words = run.case if layer_name(run) in run.case else f"{layer_name(run)} {run.case}"
+        words = run.case if run.layer in run.case else f"{run.layer} {run.case}"
         name = re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")[:LONGEST_SLUG].strip("-") or "case"
         times[name] = times.get(name, 0) + 1
         return name if times[name] == 1 else f"{name}.{times[name]}"

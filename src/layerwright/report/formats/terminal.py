@@ -1,4 +1,4 @@
-"""The report for people at a terminal: a verdict a layer, then what is wrong with it, why it matters and the fix."""
+"""The report for people at a terminal: a verdict a layer, then its findings with message and fix."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -9,7 +9,8 @@ from rich.padding import Padding
 from rich.text import Text
 
 from layerwright.core.finding import BAD_OUTCOMES, Finding, Outcome
-from layerwright.report.grouping import WANT_ATTENTION, by_case, said_alike, verdict
+from layerwright.report.formats import RenderOptions
+from layerwright.report.grouping import WANT_ATTENTION, by_case, shared_findings, verdict
 from layerwright.report.report import Report, Run
 from layerwright.report.shading import KEY, shaded
 
@@ -28,18 +29,11 @@ STYLES = {
 LARGEST_MAP = 16
 
 
-def render(report: Report, *, width: int | None = None, color: bool = False, verbose: bool = False) -> str:
-    """Return the report as text.
-
-    Args:
-        report: The report.
-        width: Columns; those of the terminal by default.
-        color: Whether to use terminal colours.
-        verbose: Show every finding, not only those that want attention.
-    """
-    console = Console(width=width, force_terminal=color, no_color=not color, highlight=False)
+def render(report: Report, options: RenderOptions) -> str:
+    """Return the report as text: as wide and as coloured as the terminal, or 120 columns wide for a file."""
+    console = Console(highlight=False) if options.to_terminal else Console(width=120, no_color=True, highlight=False)
     with console.capture() as capture:
-        console.print(show(report, verbose=verbose))
+        console.print(show(report, verbose=options.verbose))
     return capture.get()
 
 
@@ -50,7 +44,7 @@ def show(report: Report, *, verbose: bool = False) -> RenderableType:
 
 
 def _layer(runs: Sequence[Run], verbose: bool) -> Iterator[RenderableType]:
-    """Show one case on every backend: its verdict, what was settled on, its findings."""
+    """Show one case on every backend: its verdict, what was inferred, its findings."""
     sound = not any(finding.outcome in BAD_OUTCOMES for run in runs for finding in run.findings)
     mark = "[green]✓[/]" if sound else "[bold red]✗[/]"
     layer = runs[0].target.rpartition(":")[2]
@@ -63,7 +57,7 @@ def _layer(runs: Sequence[Run], verbose: bool) -> Iterator[RenderableType]:
     def wanted(finding: Finding) -> bool:
         return verbose or finding.outcome in WANT_ATTENTION
 
-    for backends, finding in said_alike(runs, wanted):
+    for backends, finding in shared_findings(runs, wanted):
         yield from _finding(backends, finding, every=len(backends) == len(runs) > 1)
     yield Text("")
 

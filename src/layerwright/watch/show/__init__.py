@@ -1,1 +1,1 @@
-"""A watched run, read back from its folder and shown."""
+"""Reads a watched run from its folder and shows it."""

@@ -1,4 +1,4 @@
-"""A watched run, read back from its folder."""
+"""Reads a watched run from its folder."""
 
 import json
 import math
@@ -8,22 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from layerwright.core.errors import UsageError
-from layerwright.watch.dynamics import SampleDynamics, dynamics
+from layerwright.watch.dynamics import SampleDynamics, sample_dynamics
 from layerwright.watch.records import PredictionRecord
-
-NOT_STATISTICS = ("wall_time", "process", "step", "tensor", "kind", "low", "high", "counts")
+from layerwright.watch.statistic_names import statistic_names
 
 
 @dataclass(frozen=True)
 class Series:
-    """One tensor over all looks.
+    """The statistics of one tensor at all recorded steps.
 
     Attributes:
         tensor: Its name.
-        kind: What it is.
-        steps: The steps at which it was looked at.
-        values: Each statistic at these steps; None where it was not recorded.
-        histograms: At these steps the lower end, the upper end and the counts of the bins, or None.
+        kind: Its kind, as in `Kind`.
+        steps: The steps at which it was recorded.
+        values: The values of each statistic at these steps; None where a value is missing or not finite.
+        histograms: The histograms at these steps: lower end, upper end and counts; None where there is none.
     """
 
     tensor: str
@@ -35,16 +34,16 @@ class Series:
 
 @dataclass(frozen=True)
 class WatchedRun:
-    """What a run's folder holds.
+    """The content of a run's folder.
 
     Attributes:
-        name: The folder's name.
-        about: What was said of the run when it began: model, backend, settings.
-        series: The tensors.
-        probe: For each tensor the samples' relative changes, by step.
-        ids: The probe set's samples.
-        samples: How each sample fared.
-        alerts: What rules found, in the order of steps.
+        name: The name of the folder.
+        about: The model, the backend and the settings of `Watch`.
+        series: The statistics of each tensor.
+        probe: For each tensor, the relative changes of the probe samples, by step.
+        ids: The names of the probe samples.
+        samples: The dynamics of each probe sample.
+        alerts: The alerts of the rules, in the order of steps.
     """
 
     name: str
@@ -62,44 +61,47 @@ class WatchedRun:
 
 
 def read_run(folder: str | Path) -> WatchedRun:
-    """Read a run's folder, also while the run goes on.
+    """Read a run from its folder. This also works while the run is training.
 
     Raises:
-        UsageError: If there is no such folder, it holds no run, or pyarrow is not installed.
+        UsageError: If the folder does not exist or contains no recorded run, or pyarrow is not installed.
     """
     path = Path(folder)
     if not path.is_dir():
-        raise UsageError(f"{folder} is no folder; name the one that Watch was given as a sink.")
-    tensors = _table(path / "tensors")
+        raise UsageError(f"{folder} is not a folder; name the folder that was passed to Watch(sinks=[…]).")
+    tensors = _read_table(path / "tensors")
     if not tensors:
-        raise UsageError(f"{folder} holds no run; name a folder that Watch was given as a sink, after a look or more.")
-    probe, ids = _probe(_table(path / "probe"))
+        raise UsageError(
+            f"{folder} contains no recorded run; name the folder that was passed to Watch(sinks=[…]). A run that has "
+            "just started writes its first records after about half a minute."
+        )
+    probe, ids = _probe_changes(_read_table(path / "probe"))
     return WatchedRun(
         name=path.resolve().name,
-        about=_about(path),
+        about=_read_settings(path),
         series=_series(tensors),
         probe=probe,
         ids=ids,
-        samples=dynamics(_predictions(_table(path / "predictions"))),
-        alerts=sorted(_table(path / "alerts"), key=lambda alert: alert["step"]),
+        samples=sample_dynamics(_predictions(_read_table(path / "predictions"))),
+        alerts=sorted(_read_table(path / "alerts"), key=lambda alert: alert["step"]),
     )
 
 
-def _table(folder: Path) -> list[dict[str, Any]]:
+def _read_table(folder: Path) -> list[dict[str, Any]]:
     if not folder.is_dir():
         return []
     try:
         import pyarrow.parquet as pq
     except ModuleNotFoundError as error:
-        raise UsageError("reading a run needs pyarrow: pip install 'layerwright[watch]'.") from error
+        raise UsageError("reading a run requires pyarrow: pip install 'layerwright[watch]'.") from error
     parts = sorted(folder.glob("*.parquet"))
     return [row for part in parts for row in pq.read_table(part).to_pylist()]
 
 
-def _about(folder: Path) -> dict[str, Any]:
-    notes = sorted(folder.glob("run-*.json"))
-    about: dict[str, Any] = json.loads(notes[-1].read_text("utf-8")) if notes else {}
-    return about
+def _read_settings(folder: Path) -> dict[str, Any]:
+    files = sorted(folder.glob("run-*.json"))
+    settings: dict[str, Any] = json.loads(files[-1].read_text("utf-8")) if files else {}
+    return settings
 
 
 def _series(rows: Iterable[Mapping[str, Any]]) -> list[Series]:
@@ -109,11 +111,10 @@ def _series(rows: Iterable[Mapping[str, Any]]) -> list[Series]:
     series = []
     for (kind, tensor), by_step in found.items():
         steps = sorted(by_step)
-        names = [name for name in by_step[steps[-1]] if name not in NOT_STATISTICS]
-        values = {name: [_finite(by_step[step][name]) for step in steps] for name in names}
-        drawn = {name: each for name, each in values.items() if any(value is not None for value in each)}
+        values = {name: [_finite(by_step[step].get(name)) for step in steps] for name in statistic_names()}
+        recorded = {name: each for name, each in values.items() if any(value is not None for value in each)}
         histograms = [_histogram(by_step[step]) for step in steps]
-        series.append(Series(tensor, kind, steps, drawn, histograms))
+        series.append(Series(tensor, kind, steps, recorded, histograms))
     return series
 
 
@@ -125,7 +126,7 @@ def _histogram(row: Mapping[str, Any]) -> tuple[float, float, list[int]] | None:
     return (row["low"], row["high"], row["counts"]) if row["counts"] else None
 
 
-def _probe(rows: Iterable[Mapping[str, Any]]) -> tuple[dict[str, dict[int, list[float]]], list[str]]:
+def _probe_changes(rows: Iterable[Mapping[str, Any]]) -> tuple[dict[str, dict[int, list[float]]], list[str]]:
     found: dict[str, dict[int, dict[str, float]]] = {}
     ids: dict[str, None] = {}
     for row in rows:
@@ -142,11 +143,11 @@ def _predictions(rows: Iterable[Mapping[str, Any]]) -> list[PredictionRecord]:
     by_step: dict[int, dict[str, Mapping[str, Any]]] = {}
     for row in rows:
         by_step.setdefault(row["step"], {})[row["id"]] = row
-    looks = []
+    records = []
     for step, by_id in sorted(by_step.items()):
         samples = list(by_id.values())
         correct = tuple(sample["correct"] for sample in samples)
-        looks.append(
+        records.append(
             PredictionRecord(
                 step,
                 tuple(by_id),
@@ -155,4 +156,4 @@ def _predictions(rows: Iterable[Mapping[str, Any]]) -> list[PredictionRecord]:
                 () if None in correct else correct,
             )
         )
-    return looks
+    return records

@@ -1,13 +1,13 @@
-"""The folder of a run."""
+"""Creates the folder of a run."""
 
 from pathlib import Path
 
 
-def folder_of(path: str | Path) -> Path:
-    """Return the run's folder, made if it is not there.
+def writable_folder(path: str | Path) -> Path:
+    """Return the run's folder; create it if it does not exist.
 
     Raises:
-        ValueError: If no file can be written there.
+        ValueError: If no file can be written into it.
     """
     folder = Path(path).expanduser()
     try:
@@ -16,5 +16,5 @@ def folder_of(path: str | Path) -> Path:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise ValueError(f"Watch: cannot write into {folder} ({error.strerror}); name another folder.") from error
+        raise ValueError(f"Watch: cannot write into {folder} ({error.strerror}); choose another folder.") from error
     return folder

@@ -1,4 +1,7 @@
-"""Records as Parquet files, in parts, which DuckDB, pandas and the like read as one table while a run goes on."""
+"""Writes records to Parquet files.
+
+Each table is a folder of files. DuckDB, pandas and other programs read it as one table, also during a run.
+"""
 
 import json
 import os
@@ -8,80 +11,82 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from layerwright.watch.records import PredictionRecord, ProbeRecord, Record, Run, TensorRecord
-from layerwright.watch.sinks._folder import folder_of
+from layerwright.watch.records import PredictionRecord, ProbeRecord, Record, TensorRecord, TrainingRun
+from layerwright.watch.sinks._folder import writable_folder
+from layerwright.watch.statistic_names import statistic_names
 
-SECONDS_A_PART = 30.0
-ROWS_A_PART = 100_000
+SECONDS_PER_FILE = 30.0
+ROWS_PER_FILE = 100_000
 
 
 class Parquet:
     """Writes records into four tables under a folder: `tensors`, `probe`, `predictions` and `alerts`.
 
-    Each table is a folder of files. A file is written whole and then given its name, so that a reader never sees half a
-    file, and a process that is killed loses at most what it had in hand: the last half minute. Several processes, and
-    several runs one after another, write into one folder.
+    Each table is a folder of files. A file gets its name only when it is complete, so a reader never sees half a file.
+    A process that is killed loses at most the records that it had not yet written: those of the last half minute.
+    Several processes, and several runs in sequence, can write into the same folder.
 
         SELECT step, tensor, mean FROM 'logs/run1/tensors/*.parquet' WHERE kind = 'activation' ORDER BY step
 
     Args:
         folder: The run's folder.
-        seconds: How long records are kept in hand at most, counted from look to look.
+        seconds: Write a file once this many seconds have passed since the last one. The time is checked whenever
+            records arrive.
 
     Raises:
-        ValueError: On `open`, if nothing can be written into the folder.
+        ValueError: From `open`, if the folder is not writable.
         ModuleNotFoundError: If pyarrow is not installed.
     """
 
-    def __init__(self, folder: str | Path, seconds: float = SECONDS_A_PART) -> None:
-        import pyarrow.parquet  # noqa: F401 - better missed here than after training
+    def __init__(self, folder: str | Path, seconds: float = SECONDS_PER_FILE) -> None:
+        import pyarrow.parquet  # noqa: F401 - if it is missing, fail before training
 
         self._folder = Path(folder)
         self._seconds = seconds
         self._rows: dict[str, list[dict[str, Any]]] = {}
         self._process = 0
         self._since = 0.0
-        self._part = 0
+        self._files = 0
 
-    def open(self, run: Run) -> None:
-        """Make the folder, and note in it what is watched: `run-….json`."""
-        folder = folder_of(self._folder)
-        about = {"model": run.model, "backend": run.backend, "process": run.process, **run.settings}
-        note = folder / f"run-{time.time_ns():020d}-{run.process:03d}.json"
-        note.write_text(json.dumps(about, indent=2) + "\n", "utf-8")
+    def open(self, run: TrainingRun) -> None:
+        """Create the folder, and write the settings of the run into a file `run-….json`."""
+        folder = writable_folder(self._folder)
+        settings = {"model": run.model, "backend": run.backend, "process": run.process, **run.settings}
+        path = folder / f"run-{time.time_ns():020d}-{run.process:03d}.json"
+        path.write_text(json.dumps(settings, indent=2) + "\n", "utf-8")
         self._process = run.process
         self._since = time.monotonic()
 
     def write(self, records: Sequence[Record]) -> None:
-        """Take records, and write a part if it is time."""
+        """Buffer records, and write files if it is time."""
         now = time.time()
         for record in records:
-            table, rows = _rows(record)
+            table, rows = _table_rows(record)
             common = {"wall_time": now, "process": self._process, "step": record.step}
             self._rows.setdefault(table, []).extend({**common, **row} for row in rows)
-        is_long = max(map(len, self._rows.values()), default=0) >= ROWS_A_PART
+        is_long = max(map(len, self._rows.values()), default=0) >= ROWS_PER_FILE
         if is_long or time.monotonic() - self._since >= self._seconds:
             self.flush()
 
     def flush(self) -> None:
-        """Write what is in hand, a part for each table."""
+        """Write all buffered records, in one file for each table."""
         for table in list(self._rows):
-            self._write_part(table, self._rows[table])
+            self._write_file(table, self._rows[table])
             del self._rows[table]
         self._since = time.monotonic()
 
     def close(self) -> None:
-        """Write what is in hand."""
+        """Write all buffered records."""
         self.flush()
 
-    def _write_part(self, table: str, rows: list[dict[str, Any]]) -> None:
+    def _write_file(self, table: str, rows: list[dict[str, Any]]) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         folder = self._folder / table
         folder.mkdir(parents=True, exist_ok=True)
-        self._part += 1
-        name = f"{time.time_ns():020d}-{socket.gethostname()}-{os.getpid()}-{self._process:03d}-{self._part:06d}"
+        self._files += 1
+        name = f"{time.time_ns():020d}-{socket.gethostname()}-{os.getpid()}-{self._process:03d}-{self._files:06d}"
         unfinished = folder / f".{name}.unfinished"
         try:
             pq.write_table(pa.Table.from_pylist(rows, schema=_schema(table)), unfinished)
@@ -96,17 +101,11 @@ def for_folder(folder: str | Path) -> Parquet:
     return Parquet(folder)
 
 
-STATISTICS = (
-    *("n", "nonfinite", "mean", "std", "norm", "min", "max", "zero_fraction", "dead_fraction"),
-    *("shift", "relative_shift", "update_ratio"),
-)
-
-
-def _rows(record: Record) -> tuple[str, list[dict[str, Any]]]:
+def _table_rows(record: Record) -> tuple[str, list[dict[str, Any]]]:
     if isinstance(record, TensorRecord):
         bins = record.histogram
-        drawn = {} if bins is None else {"low": bins.low, "high": bins.high, "counts": list(bins.counts)}
-        return "tensors", [{"tensor": record.tensor, "kind": record.kind.value, **record.values, **drawn}]
+        histogram = {} if bins is None else {"low": bins.low, "high": bins.high, "counts": list(bins.counts)}
+        return "tensors", [{"tensor": record.tensor, "kind": record.kind.value, **record.values, **histogram}]
     if isinstance(record, ProbeRecord):
         each = zip(record.ids, record.relative_change, strict=True)
         return "probe", [{"tensor": record.tensor, "id": name, "relative_change": change} for name, change in each]
@@ -129,7 +128,7 @@ def _schema(table: str) -> Any:
         "tensors": {
             "tensor": text,
             "kind": text,
-            **dict.fromkeys(STATISTICS, number),
+            **dict.fromkeys(statistic_names(), number),
             "low": number,
             "high": number,
             "counts": pa.list_(pa.int64()),

@@ -1,4 +1,4 @@
-"""Records as TensorBoard event files. TensorFlow is not needed, and not imported where it is there."""
+"""Writes records to TensorBoard event files. TensorFlow is not needed, and not imported even if it is installed."""
 
 import os
 import socket
@@ -13,74 +13,83 @@ from typing import Any
 
 import numpy as np
 
-from layerwright.watch.records import Alert, Histogram, PredictionRecord, ProbeRecord, Record, Run, TensorRecord
-from layerwright.watch.sinks._folder import folder_of
+from layerwright.watch.records import (
+    Alert,
+    Histogram,
+    PredictionRecord,
+    ProbeRecord,
+    Record,
+    TensorRecord,
+    TrainingRun,
+)
+from layerwright.watch.sinks._folder import writable_folder
 
 Array = np.ndarray[Any, Any]
 
 
 class TensorBoard:
-    """Writes records into an event file, all of a look in one event.
+    """Writes records into an event file, with one event for each recorded step.
 
-    Scalars have tags such as `activation/mean/encoder/dense`: the statistics of a kind stand together, and a tag's
-    layers can be compared. Histograms are drawn from the bins that were counted in the training step. Once a run ends,
-    images show each statistic over all of it, tensors by looks, and the probe set's relative changes, samples by looks.
+    Scalars have tags such as `activation/mean/encoder/dense`, so TensorBoard shows each statistic of all layers
+    together. Histograms use the bins that the training step counted. When the run ends, the sink adds images of the
+    whole run: for each statistic, tensors by recorded steps; for each activation, the relative changes of the probe
+    set, samples by recorded steps.
 
     Args:
         folder: The run's folder.
 
     Raises:
-        ValueError: On `open`, if nothing can be written into the folder.
+        ValueError: From `open`, if the folder is not writable.
         ModuleNotFoundError: If tensorboard or google-crc32c is not installed.
     """
 
     def __init__(self, folder: str | Path) -> None:
-        import google_crc32c  # noqa: F401 - better missed here than after training
+        import google_crc32c  # noqa: F401 - if it is missing, fail before training
         from tensorboard.compat.proto import event_pb2  # noqa: F401
 
         self._folder = Path(folder)
         self._file: Any = None
-        self._columns: dict[str, dict[str, dict[int, Any]]] = {}
-        self._last = 0
+        self._images: dict[str, dict[str, dict[int, Any]]] = {}  # values by tag, row and step
+        self._last_step = 0
 
-    def open(self, run: Run) -> None:
-        """Begin a file."""
-        folder = folder_of(self._folder)
+    def open(self, run: TrainingRun) -> None:
+        """Start a new event file."""
+        folder = writable_folder(self._folder)
         name = f"events.out.tfevents.{time.time_ns() // 10**9:010d}.{socket.gethostname()}.{os.getpid()}.{run.process}"
         number = len(list(folder.glob(f"{name}.*")))
         self._file = (folder / f"{name}.{number}").open("wb")
-        self._columns = {}
+        self._images = {}
         self._write(file_version="brain.Event:2")
 
     def write(self, records: Sequence[Record]) -> None:
-        """Write an event with all of them."""
+        """Write one event for each step in the records."""
         from tensorboard.compat.proto.summary_pb2 import Summary
 
         by_step: dict[int, list[Any]] = {}
         for record in records:
-            by_step.setdefault(record.step, []).extend(_values(record))
-            for picture, row, value in _points(record):
-                self._columns.setdefault(picture, {}).setdefault(row, {})[record.step] = value
+            by_step.setdefault(record.step, []).extend(_summary_values(record))
+            for tag, row, value in _image_values(record):
+                self._images.setdefault(tag, {}).setdefault(row, {})[record.step] = value
         for step, found in by_step.items():
-            self._last = max(self._last, step)
+            self._last_step = max(self._last_step, step)
             self._write(step=step, summary=Summary(value=found))
 
     def close(self) -> None:
-        """Draw what became of each statistic, and end the file."""
+        """Write the images of the whole run, and close the file."""
         if self._file is None:
             return
         from tensorboard.compat.proto.summary_pb2 import Summary
 
-        drawn = [_image(picture, _matrix(rows)) for picture, rows in self._columns.items()]
-        if drawn:
-            self._write(step=self._last, summary=Summary(value=drawn))
+        images = [_image(tag, _rows_by_steps(rows)) for tag, rows in self._images.items()]
+        if images:
+            self._write(step=self._last_step, summary=Summary(value=images))
         self._file.close()
         self._file = None
 
     def _write(self, **content: Any) -> None:
         from tensorboard.compat.proto.event_pb2 import Event
 
-        self._file.write(framed(Event(wall_time=time.time(), **content).SerializeToString()))
+        self._file.write(framed_record(Event(wall_time=time.time(), **content).SerializeToString()))
         self._file.flush()
 
 
@@ -89,25 +98,26 @@ def for_folder(folder: str | Path) -> TensorBoard:
     return TensorBoard(folder)
 
 
-def framed(data: bytes) -> bytes:
-    """Return a record of an event file: its length and its bytes, a checksum behind each.
+def framed_record(data: bytes) -> bytes:
+    """Return a record of an event file: the length of the data, its checksum, the data, its checksum.
 
-    tensorboard's own writer does so too, and computes the checksum in Python, which takes longer than all else here.
+    tensorboard's own writer produces the same bytes, but computes the checksums in Python. That would take longer than
+    everything else in this file.
     """
     length = struct.pack("<Q", len(data))
     return length + _checksum(length) + data + _checksum(data)
 
 
 def _checksum(data: bytes) -> bytes:
-    """Return the CRC-32C, rotated and shifted as the format wants it."""
+    """Return the masked CRC-32C that the file format requires."""
     import google_crc32c
 
     found = google_crc32c.value(data)
     return struct.pack("<I", ((found >> 15 | found << 17) + 0xA282EAD8) & 0xFFFFFFFF)
 
 
-def _values(record: Record) -> Iterator[Any]:
-    """Return what a record becomes in an event."""
+def _summary_values(record: Record) -> Iterator[Any]:
+    """Return the summary values that represent a record in an event."""
     if isinstance(record, TensorRecord):
         for name, value in record.values.items():
             yield _scalar(f"{record.kind}/{name}/{record.tensor}", value)
@@ -125,8 +135,8 @@ def _values(record: Record) -> Iterator[Any]:
         yield _text(f"alert/{record.rule}/{record.tensor}", record.message)
 
 
-def _points(record: Record) -> Iterator[tuple[str, str, float]]:
-    """Return where a record stands in the pictures of a run: which picture, which row, what value."""
+def _image_values(record: Record) -> Iterator[tuple[str, str, float]]:
+    """Return what a record adds to the images of the run: the image's tag, the row and the value."""
     if isinstance(record, TensorRecord):
         for name, value in record.values.items():
             if name != "n":
@@ -136,8 +146,8 @@ def _points(record: Record) -> Iterator[tuple[str, str, float]]:
             yield f"run/probe/{record.tensor}", name, value
 
 
-def _matrix(rows: Mapping[str, Mapping[int, float]]) -> Array:
-    """Return rows of values by step as a matrix; NaN where a row has none."""
+def _rows_by_steps(rows: Mapping[str, Mapping[int, float]]) -> Array:
+    """Return rows of values by step as a matrix, with NaN for missing values."""
     steps = sorted({step for row in rows.values() for step in row})
     return np.array([[row.get(step, np.nan) for step in steps] for row in rows.values()])
 
@@ -164,18 +174,18 @@ def _histogram(tag: str, histogram: Histogram) -> Any:
     return Summary.Value(tag=tag, metadata=_metadata("histogram"), tensor=tensor)
 
 
-def _text(tag: str, said: str) -> Any:
+def _text(tag: str, text: str) -> Any:
     from tensorboard.compat.proto.summary_pb2 import Summary
     from tensorboard.compat.proto.tensor_pb2 import TensorProto
     from tensorboard.compat.proto.types_pb2 import DT_STRING
 
     return Summary.Value(
-        tag=tag, metadata=_metadata("text"), tensor=TensorProto(dtype=DT_STRING, string_val=[said.encode()])
+        tag=tag, metadata=_metadata("text"), tensor=TensorProto(dtype=DT_STRING, string_val=[text.encode()])
     )
 
 
 def _image(tag: str, matrix: Array) -> Any:
-    """Return a picture of a matrix: dark where it is 0, bright where it is largest, on a scale of magnitudes."""
+    """Return an image of a matrix on a logarithmic scale: 0 is dark, the largest value is bright."""
     from PIL import Image
     from tensorboard.compat.proto.summary_pb2 import Summary
     from tensorboard.compat.proto.tensor_pb2 import TensorProto
@@ -183,7 +193,7 @@ def _image(tag: str, matrix: Array) -> Any:
     from tensorboard.compat.proto.types_pb2 import DT_STRING
 
     height, width = matrix.shape
-    shades = magnitudes(matrix)
+    shades = logarithmic_shades(matrix)
     picture = Image.fromarray((255 * shades).astype("uint8"))
     scale = max(1, 256 // max(height, width))
     picture = picture.resize((width * scale, height * scale), Image.Resampling.NEAREST)
@@ -192,19 +202,19 @@ def _image(tag: str, matrix: Array) -> Any:
     parts = [str(picture.width).encode(), str(picture.height).encode(), encoded.getvalue()]
     shape = TensorShapeProto(dim=[TensorShapeProto.Dim(size=len(parts))])
     tensor = TensorProto(dtype=DT_STRING, string_val=parts, tensor_shape=shape)
-    metadata = _metadata("image", "rows by looks, bright where large")
+    metadata = _metadata("image", "rows by recorded steps; brighter is larger, on a logarithmic scale")
     return Summary.Value(tag=tag, metadata=metadata, tensor=tensor)
 
 
 @cache
 def _metadata(plugin: str, description: str = "") -> Any:
-    """Return what tells TensorBoard which of its plugins shows a value."""
+    """Return the metadata that tells TensorBoard which plugin shows a value."""
     made = import_module(f"tensorboard.plugins.{plugin}.metadata").create_summary_metadata
     return made(display_name="", description=description)
 
 
-def magnitudes(matrix: Array) -> Array:
-    """Return numbers of at least 0 as shades from 0 to 1, evenly over their orders of magnitude."""
+def logarithmic_shades(matrix: Array) -> Array:
+    """Return non-negative numbers as shades from 0 to 1 on a logarithmic scale; 0, NaN and infinity become 0."""
     known = np.where(np.isfinite(matrix), matrix, 0.0)
     if not (known > 0).any():
         return np.zeros(matrix.shape)

@@ -1,44 +1,13 @@
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>@NAME@ · Layerwright</title>
-<style>
-@look.css@
-figure { margin: .4rem 0 1.4rem; overflow-x: auto; }
-.map { display: grid; grid-template-columns: minmax(6rem, max-content) 1fr; gap: 0 .6rem; position: relative; }
-.rows { font-size: 12px; text-align: right; color: var(--soft); }
-.rows div { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; max-width: 18rem; }
-.rows .alerted { color: var(--alert); font-weight: 600; }
-canvas { width: 100%; display: block; image-rendering: pixelated; border: 1px solid var(--line); }
-.axis { grid-column: 2; display: flex; justify-content: space-between; font-size: 12px; color: var(--soft); }
-.legend { display: flex; align-items: center; gap: .5rem; font-size: 12px; color: var(--soft); margin-top: .2rem; }
-.legend i { width: 12rem; height: .7rem; border: 1px solid var(--line); }
-#tip { position: fixed; pointer-events: none; background: var(--ink); color: var(--paper); font-size: 12px; padding: .2rem .45rem; border-radius: 4px; display: none; z-index: 2; max-width: 30rem; }
-.timeline { position: relative; height: 1.6rem; border-bottom: 1px solid var(--line); margin-bottom: .3rem; }
-.timeline b { position: absolute; bottom: 0; width: 3px; height: 1.2rem; background: var(--alert); transform: translateX(-1px); }
-@media print { header button, .choices button[aria-pressed=false] { display: none; } body { max-width: none; } figure { break-inside: avoid; } }
-</style>
-</head>
-<body>
-<header><h1>@NAME@</h1><span id="about"></span><button id="theme" type="button">Light or dark</button></header>
-<main id="main"></main>
-<div id="tip" role="status"></div>
-<script id="data" type="application/json">@DATA@</script>
-<script>
-"use strict";
-@common.js@
 const run = JSON.parse(document.getElementById("data").textContent);
 const main = document.getElementById("main"), tip = document.getElementById("tip");
 const KINDS = { activation: "Activations", activation_gradient: "Gradients by activations", weight: "Weights", weight_gradient: "Gradients by weights" };
 const ORDER = ["std", "mean", "norm", "min", "max", "zero_fraction", "dead_fraction", "shift", "relative_shift", "update_ratio", "nonfinite"];
 const SAYS = {
-  mean: "mean of the elements", std: "standard deviation of the elements", norm: "Euclidean norm of the elements looked at",
-  min: "smallest element", max: "largest element", zero_fraction: "share of elements that are exactly 0",
-  dead_fraction: "share of units that are 0 for every sample looked at", nonfinite: "number of NaN and infinite elements",
-  shift: "distance of the feature means from those of the batch before", relative_shift: "the same, relative to their size",
-  update_ratio: "size of the step relative to the weight", n: "number of elements looked at",
+  mean: "mean of the elements", std: "standard deviation of the elements", norm: "Euclidean norm of the recorded elements",
+  min: "smallest element", max: "largest element", zero_fraction: "fraction of elements that are exactly 0",
+  dead_fraction: "fraction of units that are 0 for every recorded sample", nonfinite: "number of NaN and infinite elements",
+  shift: "distance between the feature means of this batch and of the previous one", relative_shift: "that distance divided by the size of the feature means",
+  update_ratio: "size of the update divided by the size of the weight", n: "number of recorded elements",
 };
 const VIRIDIS = [[68, 1, 84], [65, 68, 135], [42, 120, 142], [34, 168, 132], [122, 209, 81], [253, 231, 37]];
 const DIVERGING = [[33, 102, 172], [146, 197, 222], [247, 247, 247], [244, 165, 130], [178, 24, 43]];
@@ -50,7 +19,7 @@ function shade(colours, share) {
 function scale(values) {
   const known = values.filter((v) => v !== null && Number.isFinite(v));
   const low = known.reduce((a, b) => Math.min(a, b), Infinity), high = known.reduce((a, b) => Math.max(a, b), -Infinity);
-  if (!known.length) return { colours: VIRIDIS, share: () => 0, ends: ["", ""], how: "nothing was recorded" };
+  if (!known.length) return { colours: VIRIDIS, share: () => 0, ends: ["", ""], how: "no values" };
   if (low < 0 && high > 0) {
     const most = Math.max(-low, high);
     return { colours: DIVERGING, share: (v) => (v / most + 1) / 2, ends: [-most, most], how: "linear, white is 0" };
@@ -130,11 +99,11 @@ function section(title, says) {
 
 const steps = [...new Set(run.series.flatMap((each) => each.steps))].sort((a, b) => a - b);
 document.getElementById("about").textContent =
-  `${run.about.model || "a model"} on ${run.about.backend || "an unknown backend"}, ${steps.length} looks from step ${steps[0]} to ${steps[steps.length - 1]}`;
+  `${run.about.model || "a model"} on ${run.about.backend || "an unknown backend"}, recorded at ${steps.length} step${steps.length === 1 ? "" : "s"}, ${steps[0]} to ${steps[steps.length - 1]}`;
 
 (function alerts() {
-  const part = section("Alerts", run.alerts.length ? "What rules found, on the time line of the run and in words." : null);
-  if (!run.alerts.length) { part.append(element("p", "No rule found anything, or none was given.", { class: "none" })); return; }
+  const part = section("Alerts", run.alerts.length ? "Every alert on the timeline of the run, then one row for each rule and tensor." : null);
+  if (!run.alerts.length) { part.append(element("p", "No alerts: no rule fired, or no rules were given.", { class: "none" })); return; }
   const line = element("div", null, { class: "timeline" }), span = steps[steps.length - 1] - steps[0] || 1;
   for (const alert of run.alerts) {
     const mark = element("b", null, { title: alert.message });
@@ -147,14 +116,14 @@ document.getElementById("about").textContent =
     if (!found.has(key)) found.set(key, { ...alert, times: 0 });
     found.get(key).times += 1;
   }
-  part.append(line, table(["rule", "tensor", "first at step", "times", "what"],
+  part.append(line, table(["rule", "tensor", "first step", "count", "message"],
     [...found.values()].map((each) => [each.rule, each.tensor, each.step, each.times, each.message.replace(/^[^:]*: /, "")])));
 })();
 
 for (const [kind, title] of Object.entries(KINDS)) {
   const found = run.series.filter((each) => each.kind === kind);
   if (!found.length) continue;
-  const part = section(title, "Each row is a tensor, each column a look. Point at a cell for its number.");
+  const part = section(title, "Each row is a tensor, each column a recorded step. Hover over a cell to see its value.");
   const names = [...new Set(found.flatMap((each) => Object.keys(each.values)))].filter((name) => name !== "n")
     .sort((a, b) => ORDER.indexOf(a) - ORDER.indexOf(b));
   const alerted = new Set(run.alerts.filter((alert) => alert.kind === kind).map((alert) => alert.tensor));
@@ -185,27 +154,27 @@ for (const [kind, title] of Object.entries(KINDS)) {
     });
     const rows = columns[0].map((_, b) => `${number(high - (b + 1) * (high - low) / size)} to ${number(high - b * (high - low) / size)}`);
     return heatMap(rows, series.steps, (i, j) => columns[j][size - 1 - i], { every: 6, title: `histogram of ${tensor}`,
-      caption: `Share of the elements of ${tensor} that lie between ${number(low)} (bottom) and ${number(high)} (top).` });
+      caption: `Fraction of the elements of ${tensor} that lie between ${number(low)} (bottom) and ${number(high)} (top).` });
   }, `tensor for the histogram of ${title.toLowerCase()}`);
 }
 
 const probed = Object.keys(run.probe);
 if (probed.length) {
-  const part = section("Probe set: what still moves", "Relative change of each sample's activation since the look before. Rows that stay bright have not settled; the batch plays no part in it, since the samples are always the same.");
+  const part = section("Probe set: which samples still change", "Relative change of each sample's activation since the previous recorded step. Rows that stay bright have not converged. The probe set is the same at every step, so differences between batches play no part.");
   chooser(part, probed, (tensor) => {
-    const { steps: looked, values } = run.probe[tensor];
+    const { steps: recorded, values } = run.probe[tensor];
     const late = values.slice(-Math.max(1, Math.floor(values.length / 4)));
-    const moved = run.ids.map((_, i) => late.reduce((sum, look) => sum + (look[i] || 0), 0) / late.length);
+    const moved = run.ids.map((_, i) => late.reduce((sum, change) => sum + (change[i] || 0), 0) / late.length);
     const order = run.ids.map((_, i) => i).sort((a, b) => moved[b] - moved[a]);
-    return heatMap(order.map((i) => run.ids[i]), looked, (i, j) => values[j][order[i]], { title: `probe set in ${tensor}`,
-      caption: `Samples in the order of how much they moved in the last quarter of the looks, in ${tensor}.` });
+    return heatMap(order.map((i) => run.ids[i]), recorded, (i, j) => values[j][order[i]], { title: `probe set in ${tensor}`,
+      caption: `Samples sorted by how much they changed in ${tensor} over the last quarter of the recorded steps.` });
   }, "tensor for the probe set");
 }
 if (run.samples.length) {
-  const part = section("Probe set: how each sample is learned", "Confidence is the mean probability of the label over all looks, variability its standard deviation. A sample is forgotten when it was right at a look and wrong at the next. Low confidence points at samples that are hard, or labelled wrongly.");
+  const part = section("Probe set: how each sample is learned", "Confidence is the mean probability of the label over all recorded steps; variability is its standard deviation. A sample is forgotten when its prediction is correct at one recorded step and wrong at the next. Low confidence suggests that a sample is hard or mislabelled.");
   const labelled = run.samples[0].correctness !== null;
   const most = 50, rows = run.samples.map((each) => [each.id, each.confidence, each.variability, ...(labelled ? [each.correctness, each.forgetting_events] : []), each.flips, String(each.predicted)]);
-  const heads = ["sample", "confidence", "variability", ...(labelled ? ["share right", "forgotten"] : []), "flips", "predicted last"], place = element("div");
+  const heads = ["sample", "confidence", "variability", ...(labelled ? ["fraction correct", "times forgotten"] : []), "flips", "last prediction"], place = element("div");
   place.append(table(heads, rows.slice(0, most)));
   part.append(place);
   if (rows.length > most) {
@@ -214,6 +183,3 @@ if (run.samples.length) {
     part.append(all);
   }
 }
-</script>
-</body>
-</html>

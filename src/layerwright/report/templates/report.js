@@ -1,6 +1,6 @@
 const rows = new Map(), list = document.getElementById("cases"), status = document.getElementById("status");
 const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
-const isNote = (row) => outcomeOf(row) === "passed" && report.texts[row[FIX]];
+const isCard = (row) => ["bad", "warn"].includes(KINDS[outcomeOf(row)]) || outcomeOf(row) === "note";
 
 function drawCases() {
   list.style.setProperty("--backends", report.backends.length);
@@ -20,10 +20,10 @@ function drawCases() {
 function cell(one, backend) {
   const made = element("div", null, { class: "cell", "data-backend": backend }), run = one.runs[backend];
   if (!run) { made.append(element("span", "not checked", { class: "quiet" })); return made; }
-  const kinds = run.findings.map((row) => KINDS[outcomeOf(row)]), wrong = run.findings.filter((row) => KINDS[outcomeOf(row)] === "bad");
-  const isKnown = wrong.length && wrong.every((row) => row[DEFECT] >= 0), warned = kinds.filter((kind) => kind === "warn").length, hold = kinds.filter((kind) => kind === "good").length;
-  const words = wrong.length ? `✗ ${wrong.length} wrong${isKnown ? ", known" : ""}` : warned ? `! ${warned} to note` : `✓ ${hold} hold`;
-  made.append(element("b", words, { class: wrong.length ? "bad" : warned ? "warn" : "good" }));
+  const ofKind = (kind) => run.findings.filter((row) => KINDS[outcomeOf(row)] === kind), failed = ofKind("bad"), warned = ofKind("warn");
+  const isKnown = failed.length && failed.every((row) => row[DEFECT] >= 0);
+  const words = failed.length ? `✗ ${failed.length} failed${isKnown ? " (known)" : ""}` : warned.length ? `! ${tally(warned)}` : `✓ ${ofKind("good").length} passed`;
+  made.append(element("b", words, { class: failed.length ? "bad" : warned.length ? "warn" : "good" }));
   const strip = element("span", null, { class: "strip", "aria-hidden": "true" }), worst = new Map();
   for (const row of run.findings) {
     const family = familyOf(report.checks[row[CHECK]]), place = WORST.indexOf(outcomeOf(row));
@@ -35,6 +35,11 @@ function cell(one, backend) {
   }
   made.append(strip);
   return made;
+}
+
+function tally(found) {
+  const count = (outcome) => found.filter((row) => outcomeOf(row) === outcome).length;
+  return WORST.filter(count).map((outcome) => `${count(outcome)} ${outcome}`).join(", ");
 }
 
 function grouped(one) {
@@ -53,13 +58,13 @@ function drawInside(one) {
   details.drawn = asked;
   const groups = grouped(one), seconds = Object.entries(one.runs).map(([backend, run]) => `${backend} ${run.seconds} s`);
   inside.replaceChildren(element("p", [one.target, ...one.notes, seconds.join(", ")].join(" · "), { class: "about" }));
-  const isCard = (group) => ["bad", "warn"].includes(KINDS[outcomeOf(group[0].row)]) || isNote(group[0].row), rest = groups.filter((group) => !isCard(group));
-  inside.append(...groups.filter(isCard).map(card));
+  const rest = groups.filter((group) => !isCard(group[0].row));
+  inside.append(...groups.filter((group) => isCard(group[0].row)).map(card));
   for (const outcome of WORST) {
     const found = rest.filter((group) => outcomeOf(group[0].row) === outcome);
     if (found.length) inside.append(others(outcome, found));
   }
-  if (!groups.length) inside.append(element("p", "Nothing here passes the filters.", { class: "none" }));
+  if (!groups.length) inside.append(element("p", "No findings match the filters.", { class: "none" }));
 }
 function others(outcome, groups) {
   const made = element("details", null, { class: "rest" }), place = element("div"), mark = report.outcomes.find((each) => each.name === outcome).mark;
@@ -79,8 +84,7 @@ function brief(group) {
 }
 function card(group) {
   const { row } = group[0], check = report.checks[row[CHECK]], kind = KINDS[outcomeOf(row)], made = element("article", null, { class: `is-${kind}` }), head = element("div");
-  const mark = isNote(row) ? "✓ note" : `${report.outcomes[row[OUTCOME]].mark} ${outcomeOf(row)}`;
-  head.append(element("span", mark, { class: `badge ${kind}` }), element("h3", `${check.code} ${check.slug}`), where(group));
+  head.append(element("span", `${report.outcomes[row[OUTCOME]].mark} ${outcomeOf(row)}`, { class: `badge ${kind}` }), element("h3", `${check.code} ${check.slug}`), where(group));
   made.append(head, body(group, true));
   marked(made, group);
   return made;
@@ -92,12 +96,12 @@ function marked(made, group) {
 }
 function where(group) {
   const made = element("span", null, { class: "where" }), copy = element("button", "copy link", { type: "button" });
-  for (const each of group) made.append(element("a", each.backend, { href: `#${each.id}`, title: `A link to this finding on ${each.backend}` }));
+  for (const each of group) made.append(element("a", each.backend, { href: `#${each.id}`, title: `Link to this finding on ${each.backend}` }));
   copy.addEventListener("click", async () => {
     const { id } = group.find((each) => each.id === filters.linked) || group[0];
     history.replaceState(null, "", hash(filters.linked = id));
     try { await navigator.clipboard.writeText(location.href.split("#")[0] + `#${id}`); copy.textContent = "copied"; }
-    catch { copy.textContent = "it is in the address bar"; }  // the browser does not let a page from disk write there
+    catch { copy.textContent = "link is in the address bar"; }  // browsers refuse the clipboard to a page from disk
   });
   made.append(copy);
   return made;
@@ -107,8 +111,8 @@ function body(group, isOpen) {
   const add = (name, text, kind = "") => { if (text) facts.append(element("dt", name), element("dd", text, { class: kind })); };
   const messages = new Map();
   for (const each of group) messages.set(report.texts[each.row[MESSAGE]], [...(messages.get(report.texts[each.row[MESSAGE]]) || []), each.backend]);
-  for (const [text, backends] of messages) add(messages.size > 1 ? `seen on ${backends.join(", ")}` : isOpen ? "seen" : "", text);
-  add(isOpen ? "why it matters" : "what it proves", isOpen ? check.why : check.title, "why");
+  for (const [text, backends] of messages) add(messages.size > 1 ? `observed on ${backends.join(", ")}` : isOpen ? "observed" : "", text);
+  add(isOpen ? "why it matters" : "what it checks", isOpen ? check.why : check.title, "why");
   add("fix", report.texts[row[FIX]]);
   made.append(facts);
   if (row[DEFECT] >= 0) made.append(folded(`Known defect: ${report.defects[row[DEFECT]].title}`, () => element("pre", report.defects[row[DEFECT]].body)));
@@ -117,7 +121,7 @@ function body(group, isOpen) {
   let isFirst = true;
   for (const [place, backends] of shown) {
     if (!Object.keys(report.evidence[place]).length) continue;
-    made.append(isFirst ? figures(place, shown.size > 1 ? backends : []) : folded(`The same on ${backends.join(", ")}, with numbers of its own`, () => figures(place, [])));
+    made.append(isFirst ? figures(place, shown.size > 1 ? backends : []) : folded(`Values on ${backends.join(", ")}`, () => figures(place, [])));
     isFirst = false;
   }
   return made;
@@ -165,20 +169,20 @@ function follow() {
 }
 
 (function start() {
-  const wrong = report.cases.filter((one) => [...findingsOf(one)].some((each) => KINDS[outcomeOf(each.row)] === "bad")).length;
+  const failed = report.cases.filter((one) => [...findingsOf(one)].some((each) => KINDS[outcomeOf(each.row)] === "bad")).length;
   const unknown = report.cases.flatMap((one) => [...findingsOf(one)].map((each) => ({ ...each, layer: one.layer }))).filter((each) => KINDS[outcomeOf(each.row)] === "bad" && each.row[DEFECT] < 0);
   document.getElementById("about").textContent = `Layerwright ${report.layerwright}, Keras ${report.keras}, on ${report.backends.join(", ") || "no backend"}`;
   const verdict = document.getElementById("verdict");
-  verdict.append(element("b", wrong ? `✗ ${wrong} of ${plural(report.cases.length, "case")} ${wrong === 1 ? "has" : "have"} something wrong` : report.cases.length ? "✓ Nothing is wrong" : "Nothing was checked", { class: wrong ? "bad" : "good" }));
+  verdict.append(element("b", failed ? `✗ ${failed} of ${plural(report.cases.length, "case")} failed` : report.cases.length ? "✓ No failures" : "No checks ran", { class: failed ? "bad" : "good" }));
   if (report.defects.length) {
-    verdict.append(unknown.length ? `; no known defect explains ${plural(unknown.length, "finding")}: ` : "; known defects explain all of it");
+    verdict.append(unknown.length ? `; no known defect explains ${plural(unknown.length, "finding")}: ` : "; known defects explain every failure");
     unknown.slice(0, 10).forEach((each, place) => verdict.append(place ? ", " : "", element("a", `${report.checks[each.row[CHECK]].code} ${each.layer} on ${each.backend}`, { href: `#${each.id}` })));
     if (unknown.length > 10) verdict.append(" …");
   }
   verdict.append(".");
   const legend = document.querySelector("#legend div"), signs = report.outcomes.map((outcome) => `${outcome.mark} ${outcome.name}`).join(", ");
-  legend.append(element("p", `A row is a case: a layer, how it was constructed, and what it was fed. A column is a backend. Each sign under a verdict is a family of checks, ${[...families].map(([code, names]) => `${code} ${names.join(" and ")}`).join(", ")}, with its worst outcome: ${signs}.`),
-    element("p", "Filters are kept in the address of this page: it can be passed on as it stands. A link to a finding shows it whatever the filters hide. layerwright explain CODE says more of a check."));
+  legend.append(element("p", `Each row is a case: a layer, its constructor arguments and its inputs. Each column is a backend. Each symbol under a result stands for a family of checks (${[...families].map(([code, names]) => `${code} ${names.join(" and ")}`).join(", ")}) and shows the worst outcome in that family: ${signs}.`),
+    element("p", "The address of this page contains the filters, so you can share it as it is. A link to a finding always shows that finding, whatever the filters. layerwright explain CODE prints more about a check."));
   drawFilters(changed);
   drawCases();
   addEventListener("hashchange", follow);

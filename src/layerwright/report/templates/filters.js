@@ -1,7 +1,7 @@
 const report = JSON.parse(document.getElementById("data").textContent);
 const [CHECK, OUTCOME, MESSAGE, ALIKE, FIX, EVIDENCE, SECONDS, DEFECT] = [0, 1, 2, 3, 4, 5, 6, 7];
-const KINDS = { failed: "bad", errored: "bad", xpassed: "bad", warned: "warn", xfailed: "warn", passed: "good", "not-probed": "quiet", blocked: "quiet", skipped: "quiet" };
-const WORST = ["failed", "errored", "xpassed", "warned", "xfailed", "not-probed", "blocked", "passed", "skipped"];
+const KINDS = { failed: "bad", errored: "bad", xpassed: "bad", warned: "warn", xfailed: "warn", note: "good", passed: "good", inconclusive: "quiet", blocked: "quiet", skipped: "quiet" };
+const WORST = ["failed", "errored", "xpassed", "warned", "xfailed", "inconclusive", "blocked", "note", "passed", "skipped"];
 const familyOf = (check) => check.code.slice(0, -2), outcomeOf = (row) => report.outcomes[row[OUTCOME]].name;
 const families = new Map();
 for (const check of report.checks) families.set(familyOf(check), [...new Set([...(families.get(familyOf(check)) || []), ...(check.family ? [check.family] : [])])]);
@@ -63,7 +63,7 @@ function drawFilters(changed) {
   const names = { outcome: WORST.filter((each) => counts.outcome.has(each)), family: [...families.keys()].sort((a, b) => numbered(a) - numbered(b)), backend: report.backends };
   const marks = Object.fromEntries(report.outcomes.map((outcome) => [outcome.name, outcome.mark]));
   for (const [name, entries] of Object.entries(names)) {
-    const group = element("div", null, { class: "choices", role: "group", "aria-label": `Show only this ${name}` });
+    const group = element("div", null, { class: "choices", role: "group", "aria-label": `Filter by ${name}` });
     for (const entry of entries) {
       const label = name === "outcome" ? `${marks[entry]} ${entry}` : name === "family" ? `${entry} ${families.get(entry).join(", ")}` : entry;
       const button = element("button", label, { type: "button", "data-filter": name, "data-entry": entry });

@@ -50,16 +50,16 @@ function influenceMap(matrix, axis) {
   for (let j = 0; j < wide; j += every) svg.append(drawn("text", { x: left + (j + 0.5) * size, y: top - 8, "text-anchor": "middle" }, j));
   svg.append(drawn("text", { x: left, y: 12 }, `input ${what} replaced →`), drawn("text", { transform: `translate(12 ${top}) rotate(-90)`, "text-anchor": "end" }, `← output ${what}`));
   const most = off.reduce((a, b) => (b[0] > a[0] ? b : a), [0]);
-  const found = off.length ? ` Here ${off.length} cell${off.length > 1 ? "s" : ""} off the diagonal moved, output ${what} ${most[1]} the most with input ${what} ${most[2]}.` : " Here nothing off the diagonal moved.";
-  const means = axis === "time" ? "A causal layer has nothing above the diagonal." : "Where samples are independent, nothing off the diagonal moved.";
-  const caption = `Row i is output ${what} i, column j the input ${what} that was replaced; the number is how far the output moved at most. ${means}${found}`;
+  const found = off.length ? ` Here ${off.length} cell${off.length > 1 ? "s" : ""} off the diagonal moved; the largest is output ${what} ${most[1]} with input ${what} ${most[2]}.` : " Here nothing off the diagonal moved.";
+  const means = axis === "time" ? "In a causal layer nothing above the diagonal moves." : "If samples are independent, nothing off the diagonal moves.";
+  const caption = `Row i is output ${what} i, column j the input ${what} that was replaced; the number is how far that output moved at most. ${means}${found}`;
   svg.setAttribute("aria-label", caption);
   const legend = element("div", null, { class: "legend" });
   if (moved.length) legend.append(element("span", `moved by ${number(low)}`), element("span", null, { class: "scale" }), element("span", `${number(high)} (${isWide ? "logarithmic" : "linear"})`));
-  legend.append(element("i"), element("span", "0: did not move, to the last bit"));
+  legend.append(element("i"), element("span", "0: bitwise unchanged"));
   if (rows.flat().some((v) => v === Infinity)) legend.append(element("i", null, { class: "inf" }), element("span", "∞: became NaN or infinite, or changed its shape"));
   if (rows.flat().some(Number.isNaN)) legend.append(element("i", null, { class: "untried" }), element("span", "not tried"));
-  legend.append(element("span", "dashed: the slice itself"));
+  legend.append(element("span", `dashed: the same ${what}`));
   const words = element("div", null, { class: "words" }), made = element("figure", null, { class: "beside" });
   words.append(element("figcaption", caption), legend);
   if (size < 30) words.append(folded("The numbers", () => table(["", ...rows[0].map((_, j) => `input ${j}`)], rows.map((row, i) => [`output ${i}`, ...row.map((v) => (Number.isFinite(v) ? v : String(v)))]))));
@@ -86,8 +86,8 @@ function measured(rows, key) {
     if (row.rounding > 0) marks.push(["rounding", { left: at(row.rounding) }]);
     made.append(element("span", row.name), track(...marks), element("span", `${isOver ? "✗" : "✓"} ${Number.isFinite(v) ? number(v) : "NaN or infinite"}, allowed ${number(allowed)}`, { class: isOver ? "bad" : "" }));
   }
-  const rounding = rows.some((row) => row.rounding > 0) ? " Dotted: what rounding inputs and weights to the dtype does by itself." : "";
-  return figure(`Bar: the largest ${key}, on a logarithmic scale from ${number(10 ** low)} to ${number(10 ** high)}. Line: what is allowed.${rounding}`, made);
+  const rounding = rows.some((row) => row.rounding > 0) ? " Dotted: the error from rounding inputs and weights to the dtype alone." : "";
+  return figure(`Bar: the largest ${key}, on a logarithmic scale from ${number(10 ** low)} to ${number(10 ** high)}. Line: the largest that is allowed.${rounding}`, made);
 }
 function slopes(rows) {
   const all = rows.flatMap((row) => [value(row.slope), value(row.gradient)]).filter(Number.isFinite), low = Math.min(0, ...all), span = Math.max(0, ...all) - low || 1;
@@ -97,7 +97,7 @@ function slopes(rows) {
     made.append(element("span", row.name), track(["naught", { left: at(0) }], ["dot", { left: at(value(row.slope)) }], ["dot gradient", { left: at(value(row.gradient)) }]),
       element("span", `${isOver ? "✗" : "✓"} slope ${said(row.slope)}, gradient ${said(row.gradient)}`, { class: isOver ? "bad" : "" }));
   }
-  return figure(`Ring: the slope by finite differences along a random direction. Diamond: what the gradient says. They should lie on one another; thin line: 0, ends ${number(low)} and ${number(low + span)}.`, made);
+  return figure(`Ring: the slope by finite differences along a random direction. Diamond: the slope from the gradient. They should coincide. Thin line: 0; the axis runs from ${number(low)} to ${number(low + span)}.`, made);
 }
 
 function pictures(evidence) {

@@ -1,0 +1,90 @@
+"""What was inferred of a case, as data: it is inferred once, and travels to the processes of other backends."""
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from layerwright.core.case import Case
+
+
+@dataclass(frozen=True)
+class Inferred:
+    """What was inferred of a declared case. Holds nothing of a backend's.
+
+    Attributes:
+        init: The constructor arguments that were inferred, encoded.
+        inputs: The first call argument.
+        call: The further call arguments that were inferred, encoded.
+        notes: What was inferred, in words.
+        names: What was inferred, as in `Case.inferred`.
+        undetermined: As in `Case`.
+    """
+
+    init: Mapping[str, Any]
+    inputs: Any
+    call: Mapping[str, Any]
+    notes: tuple[str, ...]
+    names: tuple[str, ...]
+    undetermined: bool
+
+    @classmethod
+    def of(cls, declared: Case, known: Case) -> "Inferred":
+        """Return what `known` has beyond `declared`, the case that it was inferred from."""
+        init = {name: _encoded(value) for name, value in known.init.items() if name not in declared.init}
+        call = {name: _encoded(value) for name, value in known.call.items() if name not in declared.call}
+        return cls(init, known.inputs, call, known.notes, known.inferred, known.undetermined)
+
+    def applied_to(self, declared: Case) -> Case:
+        """Return the case that was inferred from `declared`."""
+        return replace(
+            declared,
+            init={**declared.init, **{name: _decoded(value) for name, value in self.init.items()}},
+            inputs=self.inputs,
+            call={**declared.call, **{name: _decoded(value) for name, value in self.call.items()}},
+            notes=self.notes,
+            inferred=self.names,
+            undetermined=self.undetermined,
+        )
+
+
+@dataclass(frozen=True)
+class _KerasObject:
+    """A layer, an initializer or the like, as Keras serializes it."""
+
+    config: Any
+
+
+@dataclass(frozen=True)
+class _Named:
+    """A function or a class, by its module and name."""
+
+    module: str
+    name: str
+
+
+def _encoded(value: Any) -> Any:
+    import keras
+
+    if type(value) in (list, tuple):
+        return type(value)(_encoded(item) for item in value)
+    if isinstance(value, type) or (callable(value) and hasattr(value, "__qualname__")):
+        return _Named(value.__module__, value.__qualname__)
+    if hasattr(value, "get_config"):
+        return _KerasObject(keras.saving.serialize_keras_object(value))
+    return value
+
+
+def _decoded(value: Any) -> Any:
+    import keras
+
+    if type(value) in (list, tuple):
+        return type(value)(_decoded(item) for item in value)
+    if isinstance(value, _KerasObject):
+        return keras.saving.deserialize_keras_object(value.config)
+    if isinstance(value, _Named):
+        found = importlib.import_module(value.module)
+        for part in value.name.split("."):
+            found = getattr(found, part)
+        return found
+    return value

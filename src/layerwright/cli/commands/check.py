@@ -1,0 +1,139 @@
+"""`layerwright check`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from layerwright.cli.arguments import parse_expect, parse_init, parse_input, split
+from layerwright.cli.options import (
+    EVERY_CORE,
+    Backends,
+    Ignore,
+    Jobs,
+    Seed,
+    Select,
+    Timeout,
+    check_writable,
+    chosen_backends,
+)
+from layerwright.report.formats import RenderOptions, check_format, format_names, render_as
+
+PLACE = 1
+EPILOG = """
+Examples:
+
+    layerwright check my_layers.py
+
+    layerwright check my_layers.py:Attention --backend jax --input None,10,8 --init num_heads=2
+
+    layerwright check my_package.layers --select LW3,LW7 --format github
+
+    layerwright check my_layers.py --expect 'LW301=normalises over the batch by design'
+
+    layerwright check my_layers.py --format html --output report.html
+
+Exit status: 0 nothing failed, 1 something failed, 2 the command was wrong or a target could not be loaded,
+130 interrupted (the findings so far are printed).
+"""
+
+
+def check(
+    targets: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="TARGET...", help="`file.py`, `file.py:Layer`, `package.module` or `package.module:Layer`."
+        ),
+    ],
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input",
+            help="Shape of an input, batch axis first, with a dtype if not float32: `None,10,5` or `None,10:int32`. "
+            "Repeat for several inputs; `mask=None,10:bool` names a call argument or a key.",
+            metavar="SHAPE",
+        ),
+    ] = None,
+    init: Annotated[
+        list[str] | None,
+        typer.Option("--init", help="A constructor argument, such as `units=4`. Repeatable.", metavar="NAME=VALUE"),
+    ] = None,
+    backend: Backends = None,
+    select: Select = None,
+    ignore: Ignore = None,
+    expect: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--expect",
+            help="A check that is known to fail, and why. If it passes, the command fails. Repeatable.",
+            metavar="CODE=REASON",
+        ),
+    ] = None,
+    output_format: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help=f"Format of the report: {', '.join(f'`{name}`' for name in format_names())}.",
+            metavar="FORMAT",
+        ),
+    ] = "terminal",
+    output: Annotated[
+        Path | None, typer.Option("--output", help="Write the report to this file.", metavar="FILE")
+    ] = None,
+    jobs: Jobs = EVERY_CORE,
+    timeout: Timeout = 60.0,
+    seed: Seed = 0,
+    sweep: Annotated[
+        bool,
+        typer.Option(
+            "--sweep", help="Also check each case with other modes, flags and axes, as its constructor documents them."
+        ),
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show every finding, not only those that need attention.")
+    ] = False,
+) -> None:
+    """Check the Keras layers in each TARGET: what fails, on which backend, why it matters and how to fix it.
+
+    For a layer with no declared case and without --input, a case is inferred; the report says which.
+    """
+    from layerwright.cases.targets import Overrides, parse_target
+    from layerwright.checks.discovery import all_checks, select_checks
+    from layerwright.report.progress import on_terminal
+    from layerwright.runner.workers import Options, check_targets
+
+    options = Options(
+        checks=select_checks(split(select), split(ignore)),
+        backends=chosen_backends(backend),
+        overrides=Overrides(
+            init=dict(parse_init(text) for text in init or []),
+            inputs=tuple(parse_input(text) for text in inputs or []),
+            expect=dict(parse_expect(text) for text in expect or []),
+        ),
+        jobs=jobs,
+        timeout_seconds=timeout,
+        seed=seed,
+        sweep=sweep,
+    )
+    parsed = [parse_target(text) for text in targets]
+    check_format(output_format)
+    check_writable(output)
+    with on_terminal() as draw:
+        result = check_targets(parsed, options, draw)
+    title = f"Layerwright check of {', '.join(Path(text).name for text in targets)}"
+    rendering = RenderOptions(title, verbose=verbose, to_terminal=output is None, checks=all_checks())
+    _write(render_as(output_format, result.report, rendering), output)
+    for line in result.unusable:
+        typer.echo(f"layerwright: {line}", err=True)
+    if result.interrupted:
+        typer.echo("layerwright: interrupted; the report holds the findings so far.", err=True)
+        raise typer.Exit(130)
+    raise typer.Exit(2 if result.unusable else 0 if result.report.ok else 1)
+
+
+def _write(text: str, output: Path | None) -> None:
+    if output is None:
+        sys.stdout.write(text)
+    else:
+        output.write_text(text, "utf-8")

@@ -1,0 +1,49 @@
+"""The path from a layer to one of its sublayers or variables, as the user writes it: `self.hidden.kernel`."""
+
+from typing import Any
+
+from layerwright.trial.reachable import reachable
+
+
+def attribute_path(layer: Any, part: Any) -> str:
+    """Return the path from `layer` to `part`, a sublayer or a variable, such as `self.hidden.kernel`.
+
+    Where no attribute leads to it, return the name that Keras gave it, such as `dense_1/kernel`.
+    """
+    return _path_or_none(layer, part) or getattr(part, "path", None) or str(part.name)
+
+
+def _path_or_none(layer: Any, part: Any) -> str | None:
+    if part is layer:
+        return "self"
+    if _is_keras_model(layer):
+        return _path_in_model("self", layer, part)
+    for path, value in reachable(layer, lambda value: value is part or _is_keras_model(value)):
+        if value is part:
+            return _with_public_name(path, part)
+        found = _path_in_model(path, value, part)
+        if found is not None:
+            return found
+    return None
+
+
+def _path_in_model(path: str, model: Any, part: Any) -> str | None:
+    """Return the path through `model.layers`, which is how a user reaches a layer of a `Sequential` model."""
+    for index, inner in enumerate(model.layers):
+        within = _path_or_none(inner, part)
+        if within is not None:
+            return f"{path}.layers[{index}]{within.removeprefix('self')}"
+    return None
+
+
+def _is_keras_model(value: Any) -> bool:
+    """Whether a value is a `Sequential` or functional model, whose layers are in no attribute that users know."""
+    import keras
+
+    return isinstance(value, keras.Model) and type(value).__module__.partition(".")[0] == "keras"
+
+
+def _with_public_name(path: str, part: Any) -> str:
+    """Replace `_kernel` by `kernel` at the end of a path: Keras keeps some weights behind a property."""
+    owner, _, attribute = path.rpartition(".")
+    return f"{owner}.{part.name}" if attribute == f"_{part.name}" else path
