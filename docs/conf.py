@@ -11,7 +11,9 @@ from layerwright.backends import installed  # noqa: E402
 from layerwright.runner.environment import checking_environment  # noqa: E402
 
 if "KERAS_BACKEND" not in os.environ and installed():
-    os.environ.update(checking_environment(installed()[0]))  # before anything imports Keras: quiet, one backend, the CPU
+    os.environ.update(
+        checking_environment(installed()[0])
+    )  # before anything imports Keras: quiet, one backend, the CPU
 
 from layerwright import __version__  # noqa: E402
 
@@ -32,7 +34,7 @@ extensions = [
 exclude_patterns = ["_extensions", "_static"]
 myst_enable_extensions = ["attrs_block", "attrs_inline", "colon_fence", "deflist"]
 myst_heading_anchors = 4
-smartquotes = False
+smartquotes_action = "D"  # a dash between an argument and what it is; quotes stay as they are
 nitpicky = True
 nitpick_ignore_regex = [("py:.*", ".*")]  # annotations name what NumPy, Keras and Python define
 suppress_warnings = [
@@ -46,6 +48,7 @@ autodoc_inherit_docstrings = False  # Keras's are Markdown of another kind
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 autosummary_generate = False  # its tables lead to pages that layerwright_pages makes
+napoleon_attr_annotations = False
 napoleon_custom_sections = [("Call arguments", "params_style"), ("Output", "returns_style")]
 napoleon_numpy_docstring = False
 python_use_unqualified_type_names = True

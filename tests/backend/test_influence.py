@@ -103,14 +103,19 @@ def test_what_becomes_nan_is_infinite():
         (keras.layers.Dense, (None, 5), {}, r"takes a layer or a model \(got .*Dense.*\); pass an instance, such as"),
         (keras.layers.Dense(2), "text", {}, r"inputs must be an array, a shape such as .* \(got 'text'\)\."),
         (keras.layers.Dense(2), [], {}, r"inputs must be an array"),
-        (keras.layers.Dense(2), (None, 5), {"axis": 2}, r"of shape \(4, 5\) have no axis 2; give one from 0 to 1\."),
-        (keras.layers.Flatten(), np.zeros((2, 3), int), {}, r"hold no two different values; give some to replace"),
-        (keras.layers.Add(), [np.ones((2, 3)), np.ones((1, 3))], {}, r"as many samples \(got \(2, 3\), \(1, 3\)\)"),
+        (keras.layers.Dense(2), (None, 5), {"axis": 2}, r"of shape \(4, 5\) have no axis 2; use an axis from 0 to 1\."),
+        (keras.layers.Flatten(), np.zeros((2, 3), int), {}, r"contain no two different values; pass at least two"),
+        (
+            keras.layers.Add(),
+            [np.ones((2, 3)), np.ones((1, 3))],
+            {},
+            r"must have the same number of samples \(got \(2, 3\), \(1, 3\)\)",
+        ),
         (
             keras.layers.GlobalMaxPooling1D(keepdims=False, name="pool"),
             (None, 6, 5),
             {"axis": 2},
-            r"no output of pool has an axis 2 \(outputs: \(4, 5\)\); give another axis\.",
+            r"no output of pool has an axis 2 \(output shapes: \(4, 5\)\); use another axis\.",
         ),
     ],
 )
@@ -120,7 +125,7 @@ def test_what_cannot_be_is_one_clear_line(layer, inputs, options, message):
 
 
 def test_what_the_layer_raises_and_what_does_not_repeat():
-    with pytest.raises(LayerError, match=r"calling it on \(4, 5\) raised"):
+    with pytest.raises(LayerError, match=r"calling the layer on \(4, 5\) raised"):
         lw.influence(keras.layers.Conv1D(2, 3), (None, 5))
     restless = Restless(name="restless")
     restless.drawn = iter(range(1000))

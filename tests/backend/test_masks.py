@@ -183,8 +183,8 @@ class IgnoresItsMask(Masked):
 def test_a_mask_that_is_not_read_is_called_that():
     (finding,) = lw.check(IgnoresItsMask, select=["LW401"]).findings
     assert finding.outcome is Outcome.FAILED
-    assert finding.message.endswith("the layer takes a mask and does not use it")
-    assert finding.fix.startswith("Use it in call()")
+    assert finding.message.endswith("the layer takes a mask but does not use it")
+    assert finding.fix.startswith("Use the mask in `call`")
 
 
 class DropsMaskByHand(Masked):
@@ -199,7 +199,10 @@ class DropsMaskByDefault(layers.Layer):
 
 @pytest.mark.parametrize(
     ("layer", "fix"),
-    [(DropsMaskByHand, "Return the mask from compute_mask"), (DropsMaskByDefault, "Set self.supports_masking = True")],
+    [
+        (DropsMaskByHand, "Return the mask from `compute_mask"),
+        (DropsMaskByDefault, "Set `self.supports_masking = True`"),
+    ],
 )
 def test_the_fix_for_a_dropped_mask_is_the_one_that_is_missing(layer, fix):
     (finding,) = lw.check(layer, inputs=(None, None, 5), select=["LW408"]).findings

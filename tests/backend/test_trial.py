@@ -54,9 +54,9 @@ def test_random_layers_repeat_their_draw():
 def test_what_the_layer_raises_is_blamed_on_it():
     trial = trial_of(layers.Dense, (None, 5), init={"units": 3})
     layer = trial.built()
-    with pytest.raises(LayerError, match=r"calling it on \(2, 4\) raised ValueError"):
+    with pytest.raises(LayerError, match=r"calling the layer on \(2, 4\) raised ValueError"):
         trial.call(layer, trial.arguments_of(lambda spec: (2, 4)))
-    with pytest.raises(LayerError, match="constructing it raised TypeError"):
+    with pytest.raises(LayerError, match="constructing the layer raised TypeError"):
         trial_of(layers.Dense, (None, 5)).construct()
 
 

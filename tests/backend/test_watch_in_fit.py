@@ -17,7 +17,7 @@ from keras import ops
 from layer_tools import OLD_KERAS
 from layerwright import DeadUnits, NonFinite, Probe, Unchanged, Watch
 from layerwright.core.errors import UsageError
-from layerwright.runner.environment import PROVING, QUICK_COMPILATION
+from layerwright.runner.environment import CHECKING, QUICK_COMPILATION
 from layerwright.watch.records import Kind
 
 BACKEND = keras.backend.backend()
@@ -193,7 +193,7 @@ def test_the_training_is_the_same_bit_for_bit_under_xla_s_own_settings():
         "    watched = tests.trained(make, Watch(every=2, **tests.EVERYTHING)).get_weights()\n"
         "    assert all(np.array_equal(*pair) for pair in zip(plain, watched, strict=True)), make\n"
     )
-    environment = {name: value for name, value in os.environ.items() if name not in PROVING | QUICK_COMPILATION}
+    environment = {name: value for name, value in os.environ.items() if name not in CHECKING | QUICK_COMPILATION}
     environment["PYTHONPATH"] = os.pathsep.join(map(str, Path(__file__).parents[:2]))
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]

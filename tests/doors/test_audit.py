@@ -85,7 +85,7 @@ def test_what_fails_is_not_explained(layerwright, package, tmp_path):
     assert done.returncode == 1
     assert "LW301 batch-independence failed on torch, Mixing() on (None, 5)" in done.stdout
     page = tmp_path.joinpath("report", "report.md").read_text("utf-8")
-    assert "## Not explained" in page
+    assert "## Unexplained" in page
     assert json.loads(tmp_path.joinpath("report", "report.json").read_text("utf-8"))["summary"]["failed"] == 1
 
 
@@ -94,7 +94,7 @@ def test_what_is_explained_does_not_fail_the_audit(layerwright, package, tmp_pat
     done = layerwright(*AUDIT, "--only", "Mixing")
     assert done.returncode == 0
     page = tmp_path.joinpath("report", "report.md").read_text("utf-8")
-    assert "## Not explained" not in page
+    assert "## Unexplained" not in page
     assert "### Mixing centres over the batch\n\nFound by LW301 in Mixing, on torch." in page
 
 
@@ -127,7 +127,7 @@ def test_an_interrupted_audit_says_so_and_goes_on(layerwright, start, package, t
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "the same command goes on from here" in err
+    assert "run the same command to resume" in err
     assert "The report is in" in out
     assert "12 runs:" in layerwright(*AUDIT).stdout
 
@@ -136,7 +136,7 @@ def test_another_audit_in_the_folder_is_refused(layerwright, package):
     layerwright(*AUDIT, "--only", "Sound")
     done = layerwright(*AUDIT, "--only", "Sound", "--seed", "3")
     assert done.returncode == 2
-    assert "holds an audit with other seed; give another --output, or --fresh." in done.stderr
+    assert "holds results with other seed; give another --output, or --fresh to discard them." in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_broken_packages_get_one_line(layerwright, package, text, message):
 def test_unknown_names_are_refused(layerwright):
     done = layerwright("audit", "nothing-of-this-name")
     assert done.returncode == 2
-    assert "there is: keras" in done.stderr
+    assert "known names: keras" in done.stderr
 
 
 def test_a_defect_says_what_it_explains():

@@ -83,8 +83,8 @@ def test_samples():
     ("make", "message"),
     [
         (lambda: lw.InputSpec(()), "shape is empty"),
-        (lambda: lw.InputSpec((None, -1)), "whole number or None"),
-        (lambda: lw.InputSpec((None, 2.5)), "whole number or None"),
+        (lambda: lw.InputSpec((None, -1)), "non-negative integer or None"),
+        (lambda: lw.InputSpec((None, 2.5)), "non-negative integer or None"),
         (lambda: lw.Case(Thing, inputs=3), "inputs must be a shape"),
         (lambda: lw.Case(Thing, traits={"causl": True}), "unknown trait causl; the traits are batch, causal"),
         (lambda: lw.case(speed=3)(Thing), "unknown trait speed"),

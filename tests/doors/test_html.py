@@ -13,11 +13,12 @@ import pytest
 from browser import needs_browser, opened
 from typer.testing import CliRunner
 
-from layerwright.checks.discovery import check_by_code
-from layerwright.cli.main import _write_audit, app
+from layerwright.checks.discovery import all_checks, check_by_code
+from layerwright.cli.commands.audit import _write
+from layerwright.cli.main import app
 from layerwright.core.defect import Defect
 from layerwright.core.finding import Finding, Outcome, failed, inconclusive, note, passed, skipped, with_identity
-from layerwright.report.formats.html import page_data, render
+from layerwright.report.formats import RenderOptions, html
 from layerwright.report.report import Report, Run
 
 EVIL = "</script><script>window.hurt = 1</script><!--<script><img src=x onerror='window.hurt = 1'>"
@@ -48,6 +49,18 @@ def report():
     mixer = [run("jax", LEAK, HOLDS, *OTHERS, TABLES), run("torch", LEAK_TOO, HOLDS, *OTHERS, TABLES)]
     causal = [run("jax", FUTURE, GRADIENT, layer="Conv"), run("torch", PRECISION, PARITY, layer="Conv")]
     return Report((*mixer, *causal, run("jax", HOLDS, layer="Sound")), "3.15.1", "0.1.0")
+
+
+def options(title="Layerwright report", defects=()):
+    return RenderOptions(title, checks=all_checks(), defects=defects)
+
+
+def render(shown, **told):
+    return html.render(shown, options(**told))
+
+
+def page_data(shown, **told):
+    return html.page_data(shown, options(**told))
 
 
 def data_of(page):
@@ -84,14 +97,14 @@ def test_cases_of_the_same_name_are_told_apart():
     twice = Report(
         (run("jax", HOLDS), run("jax", HOLDS), run("jax", HOLDS, layer="Other", case="Mixer() on (None, 5)"))
     )
-    slugs = [case["slug"] for case in page_data(twice, "", [])["cases"]]
+    slugs = [case["slug"] for case in page_data(twice)["cases"]]
     assert slugs == ["mixer-on-none-5", "mixer-on-none-5.2", "other-mixer-on-none-5"]
-    assert page_data(Report((run("jax", HOLDS, case="§" * 200),)), "", [])["cases"][0]["slug"] == "mixer"
+    assert page_data(Report((run("jax", HOLDS, case="§" * 200),)))["cases"][0]["slug"] == "mixer"
 
 
 def test_known_defects_are_told_with_their_findings():
     defect = Defect.parse("# Rows mix\n- LW301 Mixer on jax\n\nThey do.\n\n```python\nprint(1)\n```\n")
-    data = page_data(report(), "", [defect])
+    data = page_data(report(), defects=[defect])
     explained = [row[-1] for case in data["cases"] for each in case["runs"].values() for row in each["findings"]]
     assert explained.count(0) == 1
     assert data["defects"][0]["title"] == "Rows mix"
@@ -111,7 +124,7 @@ def test_the_page_needs_no_network_and_a_title_is_no_place_to_put_something():
 
 
 def test_a_check_that_is_not_known_here_is_shown_all_the_same():
-    data = page_data(Report((Run("a:B", "B()", "jax", 0.0, (Finding(Outcome.FAILED, code="LW9999"),)),)), "", [])
+    data = page_data(Report((Run("a:B", "B()", "jax", 0.0, (Finding(Outcome.FAILED, code="LW9999"),)),)))
     assert data["checks"][0]["code"] == "LW9999"
 
 
@@ -129,7 +142,7 @@ def test_from_the_command_line(layerwright, layers_file, tmp_path):
 def test_an_audit_writes_the_page_beside_its_report(tmp_path):
     from layerwright.runner.audit import Audit
 
-    assert _write_audit(Audit("keras", report(), ()), tmp_path) == tmp_path / "report.md"
+    assert _write(Audit("keras", report(), ()), tmp_path) == tmp_path / "report.md"
     assert "Layerwright audit of keras" in tmp_path.joinpath("report.html").read_text("utf-8")
 
 

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from sphinx.util.inspect import signature, stringify_signature
+
 LITERAL = re.compile(r"(`[^`]+`)(\w?)")
 OUTPUT = "Output: "
 """A section of one paragraph, which begins beside its title."""
@@ -24,10 +26,19 @@ def directive(path: str) -> str:
     return f"```{{eval-rst}}\n.. auto{kind}:: {path}\n   {members}\n   :exclude-members: {inherited}\n```"
 
 
-def hide_signature(_app: Any, _kind: str, _name: str, value: Any, *_: Any) -> tuple[str, str] | None:
-    """Show no signature of a class that nobody constructs."""
-    is_constructed = not (inspect.isclass(value) and issubclass(value, (enum.Enum, Exception)))
-    return None if is_constructed and not getattr(value, "_is_protocol", False) else ("", "")
+def amend_signature(
+    _app: Any, kind: str, _name: str, value: Any, _options: Any, shown: str | None, returned: str | None
+) -> tuple[str, str | None] | None:
+    """Show a class as its `__init__` is called, and none that nobody constructs; in the words of Python."""
+    if kind != "class" or not shown:
+        return None
+    if issubclass(value, enum.Enum) or getattr(value, "_is_protocol", False):
+        return "", None
+    if inspect.isfunction(value.__init__):
+        # Keras's layers have a `__new__` that takes anything, and autodoc would show that.
+        constructor = signature(value.__init__, bound_method=True)
+        shown = stringify_signature(constructor, show_return_annotation=False, unqualified_typehints=True)
+    return shown.replace("<factory>", "..."), returned
 
 
 def to_restructuredtext(_app: Any, _kind: str, _name: str, _value: Any, _options: Any, lines: list[str]) -> None:

@@ -48,7 +48,7 @@ def _list(families: dict[ModuleType, dict[str, Any]]) -> str:
     return "\n\n".join(
         [
             "# The layers",
-            "`layerwright.layers` contains layers that many published code samples get wrong. The page of each layer "
+            "`layerwright.layers` contains layers that published code samples often implement incorrectly. The page of each layer "
             "gives its formula, its source, the shape of every argument and the effect of a mask. Each layer has a "
             "float64 NumPy reference and passes [every check](/checks/index.md) that applies to it, on TensorFlow, JAX "
             "and PyTorch. [Their speed](/performance.md) is measured.",
@@ -68,9 +68,8 @@ def _page(module: ModuleType, names: dict[str, Any]) -> str:
     if same:
         parts.append(f"Other names of the same class: {same}.")
     parts.append(directive(f"layerwright.layers.{first}"))
-    for name in others:
-        if names[name] is not names[first]:
-            parts.append(f"## {name}\n\n{directive(f'layerwright.layers.{name}')}")
+    different = [name for name in others if names[name] is not names[first]]
+    parts += [f"## {name}\n\n{directive(f'layerwright.layers.{name}')}" for name in different]
     function = getattr(module, "reference", None)
     if function is not None:
         parts.append(

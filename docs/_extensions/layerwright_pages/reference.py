@@ -19,11 +19,14 @@ PAGES = {
     ),
     "sinks": (
         "Records and sinks",
-        *(f"watch.records.{name}" for name in ("Sink", "Run", "TensorRecord", "Histogram", "ProbeRecord")),
+        *(f"watch.records.{name}" for name in ("Sink", "TrainingRun", "TensorRecord", "Histogram", "ProbeRecord")),
         *(f"watch.records.{name}" for name in ("PredictionRecord", "Alert", "Kind")),
     ),
     "tap": ("tap", "layers.tap"),
-    "errors": ("Errors", "core.errors.UsageError", "core.errors.CheckFailed"),
+    "errors": (
+        "Errors",
+        *(f"core.errors.{name}" for name in ("LayerwrightError", "UsageError", "LayerError", "CheckFailed")),
+    ),
 }
 """Pages, their titles and the names on them, as they follow `layerwright.`."""
 
@@ -44,10 +47,9 @@ This page shows what `layerwright --help` and `layerwright COMMAND --help` print
 :make-sections:
 :show-nested:
 :preferred: text
-:width: 96
+:width: 88
 ```
 """
-
 
 
 def pages() -> Iterator[tuple[str, str]]:

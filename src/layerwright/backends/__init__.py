@@ -1,4 +1,4 @@
-"""The few things that Keras has no backend-neutral call for: one file a backend, the same functions in each."""
+"""The few operations for which Keras has no backend-neutral function. One file per backend, with the same functions."""
 
 import importlib
 import importlib.util
@@ -13,19 +13,22 @@ BACKENDS = ("tensorflow", "jax", "torch")
 
 
 def installed() -> tuple[str, ...]:
-    """Return the backends whose package can be imported here. Imports none of them."""
+    """Return the backends whose package is installed. This imports none of them."""
     return tuple(name for name in BACKENDS if importlib.util.find_spec(name) is not None)
 
 
 def current() -> "Backend":
-    """Return the adapter of the backend that this process's Keras runs on.
+    """Return the module for the backend that Keras uses in this process.
 
     Raises:
-        UsageError: If it is a backend that Layerwright does not know.
+        UsageError: If Layerwright does not support that backend.
     """
     import keras
 
     name = keras.backend.backend()
     if name not in BACKENDS:
-        raise UsageError(f"Keras runs on {name!r} here; Layerwright knows {', '.join(BACKENDS)}. Set KERAS_BACKEND.")
+        raise UsageError(
+            f"Keras uses the backend {name!r}, but Layerwright supports {', '.join(BACKENDS)}; set the environment "
+            "variable KERAS_BACKEND to one of these."
+        )
     return cast("Backend", importlib.import_module(f"layerwright.backends.{name}"))

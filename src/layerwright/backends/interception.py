@@ -1,4 +1,4 @@
-"""Find the layers inside a model by path, and see what they return while it runs."""
+"""Finds the layers inside a model by path, and intercepts their outputs while the model runs."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def inner_layers(model: Any) -> dict[str, Any]:
-    """Return every layer inside a model or layer by its path, such as `"encoder/dense"`, each once, in their order."""
+    """Return every layer inside a model or layer by path, such as `"encoder/dense"`, each once, in Keras's order."""
     found: dict[str, Any] = {}
     seen = {id(model)}
 
@@ -24,29 +24,33 @@ def inner_layers(model: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def intercepted(layers: Mapping[str, Any], see: Callable[[str, Any], Any]) -> Iterator[None]:
-    """While open, every call of one of the layers returns `see(path, outputs)` in place of its outputs.
+def intercepted(layers: Mapping[str, Any], on_outputs: Callable[[str, Any], Any]) -> Iterator[None]:
+    """Within this context, every call of one of the layers returns `on_outputs(path, outputs)` instead of its outputs.
 
-    The layers' methods are shadowed on the instance, and as they were afterwards.
+    Methods are replaced on each layer object, and restored at the end.
     """
     with ExitStack() as stack:
         for path, layer in layers.items():
-            for method in ("call", "quantized_call"):  # the latter is called instead where a layer is quantised
+            for method in ("call", "quantized_call"):  # a quantised layer runs `quantized_call` instead of `call`
                 if hasattr(layer, method):
-                    stack.enter_context(shadowed(layer, method, _seen(getattr(layer, method), path, see)))
+                    stack.enter_context(
+                        shadowed(layer, method, _with_replaced_outputs(getattr(layer, method), path, on_outputs))
+                    )
         yield
 
 
-def _seen(call: Callable[..., Any], path: str, see: Callable[[str, Any], Any]) -> Callable[..., Any]:
-    def seen(*args: Any, **kwargs: Any) -> Any:
-        return see(path, call(*args, **kwargs))
+def _with_replaced_outputs(
+    call: Callable[..., Any], path: str, on_outputs: Callable[[str, Any], Any]
+) -> Callable[..., Any]:
+    def replaced(*args: Any, **kwargs: Any) -> Any:
+        return on_outputs(path, call(*args, **kwargs))
 
-    return seen
+    return replaced
 
 
 @contextmanager
 def shadowed(owner: Any, name: str, replacement: Any) -> Iterator[None]:
-    """While open, the attribute `name` of this one object is `replacement`. No `__setattr__` sees it."""
+    """Within this context, the attribute `name` of this object is `replacement`. No `__setattr__` is called."""
     own = vars(owner)
     before = {name: own[name]} if name in own else {}
     own[name] = replacement

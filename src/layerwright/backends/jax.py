@@ -1,4 +1,4 @@
-"""JAX: what Keras has no backend-neutral call for. `backends.protocol` documents the functions."""
+"""JAX: operations for which Keras has no backend-neutral function. `backends.protocol` documents them."""
 
 import contextlib
 import hashlib
@@ -16,11 +16,11 @@ NAME = "jax"
 HOST_CALLS = ("pure_callback", "io_callback")
 
 
-_core = jax.extend.core if hasattr(jax.extend.core, "jaxprs_in_params") else jax.core  # there before JAX 0.7
+_core = jax.extend.core if hasattr(jax.extend.core, "jaxprs_in_params") else jax.core  # `jax.core` before JAX 0.7
 
 
 def preload() -> None:
-    """Do nothing: all that is needed is imported above."""
+    """Do nothing: everything is imported above."""
 
 
 def is_native(value: Any) -> bool:
@@ -76,7 +76,7 @@ def operations(function: Callable[..., Any], arguments: Sequence[Any]) -> int | 
 
 
 def _executed(program: Any) -> int | None:
-    """Count the equations that running a program evaluates: a scan's once a step; None if a while loop is in it."""
+    """Count the equations that a program evaluates, those in a scan once per step; None if it has a while loop."""
     total = 0
     for equation in program.eqns:
         if equation.primitive.name == "while":
@@ -111,13 +111,13 @@ def call_with_free_axes(
 
 
 def exported(model: Any, folder: str) -> Callable[[Sequence[Any]], Any]:
-    from layerwright.backends import tensorflow  # Keras exports to TensorFlow from here
+    from layerwright.backends import tensorflow  # on JAX, Keras exports to TensorFlow
 
     return tensorflow.exported(model, folder)
 
 
 def count(indices: Any, length: int) -> Any:
-    return jnp.zeros(length, "int32").at[indices].add(1)  # XLA adds these up in one pass, comparisons in one a bin
+    return jnp.zeros(length, "int32").at[indices].add(1)  # one pass in XLA; comparing with each bin takes one per bin
 
 
 def random_state() -> Any:

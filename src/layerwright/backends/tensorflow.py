@@ -1,4 +1,4 @@
-"""TensorFlow: what Keras has no backend-neutral call for. `backends.protocol` documents the functions."""
+"""TensorFlow: operations for which Keras has no backend-neutral function. `backends.protocol` documents them."""
 
 import contextlib
 import functools
@@ -15,10 +15,11 @@ HOST_CALLS = ("PyFunc", "EagerPyFunc", "PyFuncStateless")
 
 
 def preload() -> None:
-    """Make seeding cheap, TensorFlow being imported whole.
+    """Make seeding cheap.
 
-    `tf.random.set_seed` throws away every kernel that TensorFlow has made, and layers are seeded hundreds of times. So
-    it waits until TensorFlow's own generators are used, as `keras.random` never does; from then on it is as it was.
+    `tf.random.set_seed` discards every kernel that TensorFlow has created, and a check of a layer sets hundreds of
+    seeds. So this function delays a seed until one of TensorFlow's own generators is used, which `keras.random` never
+    does. From then on, `tf.random.set_seed` works as usual.
     """
     ask, seed = random_seed.get_seed, tf.random.set_seed
     used = False
@@ -29,7 +30,7 @@ def preload() -> None:
         used = True
         while waiting:
             value = waiting.pop()
-            seed(value)  # of the graph that is being made, if one is
+            seed(value)  # the seed of the graph that is being built, if any
             with tf.init_scope():
                 seed(value)
         return ask(op_seed)
@@ -102,18 +103,18 @@ def operations(function: Callable[..., Any], arguments: Sequence[Any]) -> int | 
     from tensorflow.python.framework import op_callbacks  # no public name
 
     tensors = [tf.convert_to_tensor(argument) for argument in arguments]
-    function(*tensors)  # traces what is a tf.function within
+    function(*tensors)  # traces any tf.function inside, so that tracing is not counted
     count = 0
 
-    def seen(*_: Any, **__: Any) -> None:
+    def on_operation(*_: Any, **__: Any) -> None:
         nonlocal count
         count += 1
 
-    op_callbacks.add_op_callback(seen)
+    op_callbacks.add_op_callback(on_operation)
     try:
         function(*tensors)
     finally:
-        op_callbacks.remove_op_callback(seen)
+        op_callbacks.remove_op_callback(on_operation)
     return count
 
 
@@ -139,19 +140,19 @@ def count(indices: Any, length: int) -> Any:
 
 
 def random_state() -> Any:
-    from tensorflow.python.eager import context  # op-level seeds are drawn from here; no public name
+    from tensorflow.python.eager import context  # no public name; seeds of single operations are drawn from it
 
-    drawn = getattr(context.context(), "_rng", None)  # there once something was seeded or drawn
-    return tf.random.get_global_generator().state.numpy().tolist(), drawn and drawn.getstate()
+    generator = getattr(context.context(), "_rng", None)  # exists once a seed was set or drawn
+    return tf.random.get_global_generator().state.numpy().tolist(), generator and generator.getstate()
 
 
 def _compiled(function: Callable[..., Any], *, xla: bool) -> Callable[..., Any]:
     compiled: Callable[..., Any] = tf.function(function, autograph=False, jit_compile=xla)
-    compiled._omit_frequent_tracing_warning = True  # type: ignore[attr-defined]  # that we trace much is no news
+    compiled._omit_frequent_tracing_warning = True  # type: ignore[attr-defined]  # checks retrace on purpose
     return compiled
 
 
 def _serial_number(function: Any) -> int:
-    """Return the number that TensorFlow ends a function's name with; it counts them as they are made."""
+    """Return the number at the end of a function's name. TensorFlow numbers functions in the order of creation."""
     digits = re.search(r"\d+$", function.signature.name)
     return int(digits[0]) if digits else 0

@@ -1,4 +1,4 @@
-"""PyTorch: what Keras has no backend-neutral call for. `backends.protocol` documents the functions."""
+"""PyTorch: operations for which Keras has no backend-neutral function. `backends.protocol` documents them."""
 
 import contextlib
 import hashlib
@@ -15,15 +15,15 @@ import torch
 from torch.utils._python_dispatch import _disable_current_modes
 
 NAME = "torch"
-HOST_CALLS: tuple[str, ...] = ()  # torch.export has none: what it cannot trace it refuses
+HOST_CALLS: tuple[str, ...] = ()  # torch.export has none: it refuses what it cannot trace
 EXPORT_MODULES = ("networkx", "torch.utils._sympy.interp", "torch._export.non_strict_utils", "torch.export._trace")
-"""What the first `torch.export.export` would import: half a second, once in the parent rather than in each child."""
+"""What the first `torch.export.export` imports. The parent process imports it once, which saves each child 0.5 s."""
 
 TRACED_TYPES = ("FakeTensor", "FunctionalTensor")
 
 
 def preload() -> None:
-    for name in EXPORT_MODULES:  # a later torch may lack one; then it is imported when it is needed
+    for name in EXPORT_MODULES:  # a later torch may lack one of them
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
 
@@ -46,7 +46,7 @@ def stepwise() -> AbstractContextManager[Any]:
 
 
 def trace_state() -> Any:
-    return None  # loops are Python's own
+    return None  # loops run in Python, so there is only one trace
 
 
 @contextlib.contextmanager
@@ -137,7 +137,7 @@ def _export(function: Callable[..., Any], tensors: tuple[Any, ...], **options: A
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep torch.export from writing, as a warning and as half a program, what it then raises."""
+    """Hide what torch.export logs and prints when it fails. It raises the same as an exception."""
     logger = logging.getLogger("torch.fx.experimental.symbolic_shapes")
     logger.addFilter(_is_below_warning)
     try:

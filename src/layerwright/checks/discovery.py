@@ -30,8 +30,8 @@ def check_by_code(code: str) -> Check:
         raise UsageError(f"{code} is a family of checks; give one of {family}.")
     names = [name for check in all_checks() for name in (check.code, check.slug)]
     close = difflib.get_close_matches(code, names, 1)
-    meant = f"did you mean {close[0]}?" if close else "`layerwright checks` lists them."
-    raise UsageError(f"no check has the code or slug {code!r}; {meant}")
+    meant = f" (did you mean {close[0]}?)" if close else ""
+    raise UsageError(f"no check has the code or slug {code!r}{meant}; `layerwright checks` lists them.")
 
 
 def check_of_stage(stage: Stage) -> Check:

@@ -1,21 +1,22 @@
-"""Custom layers of reference quality: formula, source, mask and streaming stated, a NumPy reference beside each.
+"""Custom layers of reference quality. Each states its formula, its source and its use of masks.
 
-Each name in brackets is the same class under the name that articles on custom Keras layers use.
+Each file also holds a float64 NumPy reference of its layer. A name in brackets is the same class under the name that
+articles on custom Keras layers use.
 
-* `BatchDelta` (`BatchChangeTracker`): what changed since the batch before.
-* `CausalConv1D` (`ThreePointDependency`): a convolution over time that sees no later step, whole or step by step.
-* `ClippedDense` (`ClippingWeightedSum`): a dense layer on clipped inputs, its gradient the same everywhere.
-* `CodebookDecoder` (`CustomDecoder`): from code indices back to vectors, of one quantiser or several.
-* `FeatureScale` (`WeightedSum`): one learned factor for each feature, and perhaps the sum of what it weighs.
-* `IntermediateOutput` (`IntermediateOutputLayer`): a layer with a loss on what it returns.
-* `Linear` (`CustomLinear`): a matrix product and nothing else, unless asked. `CustomInitLayer` has other defaults.
-* `MaskedAverage`: the average over time of what a mask leaves.
-* `SampleMap`: one function of a sample, applied to each. `BatchAwareSquare` is that of `ops.square`.
-* `ScaledExponential`: an exponential with learned rates that neither overflows nor loses its gradient.
-* `SelfAttention` (`CustomAttention`): every step weighs the others, with masks that hold, whole or step by step.
-* `SineDense` (`CustomNonLinear`): the dense layer with a sine that implicit neural representations are made of.
+* `BatchDelta` (`BatchChangeTracker`): the difference between each batch and the previous batch.
+* `CausalConv1D` (`ThreePointDependency`): a causal convolution over time, with masks and streaming.
+* `ClippedDense` (`ClippingWeightedSum`): a dense layer with clipped inputs, and the same gradient on every backend.
+* `CodebookDecoder` (`CustomDecoder`): converts code indices to vectors, for one or several quantizers.
+* `FeatureScale` (`WeightedSum`): multiplies each feature by a learned factor, optionally followed by a sum or mean.
+* `IntermediateOutput` (`IntermediateOutputLayer`): wraps a layer and adds a loss on its outputs.
+* `Linear` (`CustomLinear`): a dense layer without bias or activation by default. `CustomInitLayer` has other defaults.
+* `MaskedAverage`: the average over the unmasked time steps.
+* `SampleMap`: applies a function of one sample to each sample. `BatchAwareSquare` is `SampleMap` of `ops.square`.
+* `ScaledExponential`: an exponential with learned rates that cannot overflow.
+* `SelfAttention` (`CustomAttention`): multi-head self-attention, with correct masks and streaming.
+* `SineDense` (`CustomNonLinear`): a dense layer with a sine activation, for implicit neural representations.
 
-`tap` makes a model that returns what layers inside a model return.
+`tap` creates a model that returns the outputs of layers inside a model.
 """
 
 from layerwright.layers._tap import tap as tap

@@ -1,4 +1,4 @@
-"""What the layers ask of a mask's shape, in one wording."""
+"""Validates the shapes of masks, and broadcasts masks to the inputs."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,17 +7,17 @@ from keras import ops
 
 
 def check_mask_shape(layer: str, mask: Any, inputs: Any, covers: Sequence[int], time_axis: int = 1) -> None:
-    """Refuse a mask whose sizes are not those of the inputs. Sizes that are not known yet are not compared.
+    """Raise an error if the mask's shape does not match the inputs. Unknown sizes are not compared.
 
     Args:
-        layer: The name that the message starts with.
+        layer: The name of the layer, for the message.
         mask: The mask.
         inputs: The inputs.
         covers: For each axis of the mask, the axis of the inputs that it covers.
-        time_axis: The axis of the inputs that is time.
+        time_axis: The time axis of the inputs.
 
     Raises:
-        ValueError: If the mask has another rank, or another size on some axis.
+        ValueError: If the mask has a different rank, or a different size on one of its axes.
     """
     advice = "pass a mask of shape (batch, time)."
     if len(mask.shape) != len(covers):
@@ -32,11 +32,11 @@ def check_mask_shape(layer: str, mask: Any, inputs: Any, covers: Sequence[int], 
             raise ValueError(f"{layer}: mask has shape {tuple(mask.shape)} but inputs have {have}; {advice}")
 
 
-def laid_over(layer: str, mask: Any, inputs: Any) -> Any:
-    """Return a mask of the inputs' leading axes as booleans, with an axis for each of the inputs'.
+def broadcast_mask(layer: str, mask: Any, inputs: Any) -> Any:
+    """Return a mask of the inputs' leading axes as booleans that broadcast with the inputs.
 
     Raises:
-        ValueError: As `check_mask_shape`.
+        ValueError: If the mask's shape does not match the inputs.
     """
     mask = ops.convert_to_tensor(mask)
     check_mask_shape(layer, mask, inputs, covers=range(min(len(mask.shape), len(inputs.shape))))

@@ -1,4 +1,4 @@
-"""In which dtype to compute what half precision does not bear."""
+"""The dtype for computations that need more than half precision."""
 
 
 def at_least_float32(dtype: str) -> str:

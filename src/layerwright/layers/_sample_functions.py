@@ -1,4 +1,4 @@
-"""Functions of one sample, such as `SampleMap` is given: what its cases apply."""
+"""Functions of one sample that the cases of `SampleMap` use."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from keras import ops
 
 
 def centered(sample: Any) -> Any:
-    """Return a sample less its own mean, which a whole batch at once would not do."""
+    """Subtract a sample's mean from it. Applied to a whole batch, this would subtract the mean of the batch."""
     return sample - ops.mean(sample)
 
 

@@ -1,4 +1,4 @@
-"""`BatchDelta`: what changed since the batch before."""
+"""`BatchDelta`: the difference between each batch and the previous batch."""
 
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
@@ -9,7 +9,7 @@ from keras import ops
 
 from layerwright.core.case import InputSpec, case, declared_cases
 from layerwright.layers._arguments import check_choice, check_sizes
-from layerwright.layers._masks import laid_over
+from layerwright.layers._masks import broadcast_mask
 
 First = Literal["zeros", "input"]
 
@@ -19,35 +19,35 @@ First = Literal["zeros", "input"]
 @case(init={"reduce": "mean", "update_in_inference": True}, inputs=(None, 5), stateful=True)
 @keras.saving.register_keras_serializable(package="layerwright")
 class BatchDelta(keras.layers.Layer):
-    """Subtract the batch before, row by row or on average.
+    """Subtract the previous batch, row by row or its mean.
 
-        y[i] = x[i] - p[i]                    p: the rows of the batch before
-        y[i] = x[i] - p                       reduce="mean", p: the mean of the batch before
+        y[i] = x[i] - p[i]                    p: the rows of the previous batch
+        y[i] = x[i] - p                       reduce="mean", p: the mean of the previous batch
 
-    p is state: a non-trainable weight, which is saved, and through which no gradient flows. It is replaced in training,
-    in inference only if asked. A batch smaller than the one before is compared with, and replaces, the first of its
-    rows. What has no predecessor gives zeros, or itself, as `first` says. Steps that the mask leaves out are taken as
-    zeros.
+    p is a non-trainable weight. It is saved with the model, and no gradient flows through it. Each call in training
+    updates p; a call in inference does so only with `update_in_inference`. If a batch has fewer rows than the previous
+    batch, the layer compares and updates only the first rows of p. A row without a previous row gives the output that
+    `first` selects. Masked steps count as zeros.
 
-    The naive version keeps the last batch as a Python attribute. Within `fit` that is a tensor of a trace: TensorFlow
-    compares each batch with the one it traced with, JAX raises, and a smaller last batch breaks both.
+    A simple implementation keeps the last batch in a Python attribute. Inside `fit`, this attribute holds a tensor of a
+    trace: TensorFlow then compares every batch with the batch of the trace, and JAX raises an error. A smaller last
+    batch fails on both backends.
 
     Args:
-        batch_size: The most rows that a batch has; by default the size of the batch axis when the layer is built.
-        reduce: None, or `"mean"`.
-        update_in_inference: Whether a call in inference replaces p too.
-        first: What rows without predecessor give: `"zeros"` or the `"input"`.
-        **kwargs: Those of every Keras layer, such as `name` and `dtype`.
+        batch_size: The largest number of rows in a batch; by default the size of the batch axis in `build`.
+        reduce: None to compare rows, or `"mean"` to compare with the mean.
+        update_in_inference: Whether calls in inference also update p.
+        first: The output for rows without a previous row: `"zeros"`, or `"input"` for the row itself.
+        **kwargs: Arguments of every Keras layer, such as `name` and `dtype`.
 
     Call arguments:
-        inputs: `(batch, …)`, all sizes but the first known.
-        mask: `(batch, time)`, or more leading axes of the inputs. By default the mask that travels with the inputs.
+        inputs: `(batch, …)`. All sizes except the batch size must be known.
+        mask: `(batch, time)`, or more leading axes of the inputs. By default, the mask attached to the inputs.
 
-    Output: the shape of the inputs; the mask travels on.
+    Output: the shape of the inputs, with the same mask.
 
     Raises:
-        ValueError: If an argument is not one of those above, a size that the state needs is unknown, or a batch has
-            more rows than `batch_size`.
+        ValueError: If an argument is invalid, a required size is unknown, or a batch has more than `batch_size` rows.
 
     Example:
         >>> import keras
@@ -80,35 +80,35 @@ class BatchDelta(keras.layers.Layer):
         self.supports_masking = True
 
     def build(self, input_shape: Sequence[int | None]) -> None:
-        """Create the state for inputs of this shape."""
+        """Create the weights for inputs of this shape."""
         rows, *sizes = input_shape
         rows = self.batch_size or rows
         if None in sizes or (rows is None and self.reduce is None):
             raise ValueError(
-                f"BatchDelta: the state needs all sizes (got inputs of shape {tuple(input_shape)}); pass inputs of "
-                "known size, and batch_size where that of the batch is unknown."
+                f"BatchDelta: all sizes of the inputs must be known (got shape {tuple(input_shape)}); declare them in "
+                "keras.Input, and pass batch_size if the batch size is unknown."
             )
         kept = () if self.reduce == "mean" else (rows,)
-        self.previous = self._state("previous", (*kept, *sizes), self.variable_dtype)
-        self.seen = self._state("seen", kept, "bool")
+        self.previous = self._add_state("previous", (*kept, *sizes), self.variable_dtype)
+        self.seen = self._add_state("seen", kept, "bool")
         self.input_spec = keras.layers.InputSpec(ndim=len(input_shape), axes=dict(enumerate(sizes, start=1)))
 
     def call(self, inputs: Any, mask: Any = None, training: bool | None = None) -> Any:
-        """Return the inputs less the batch before."""
+        """Return the inputs minus the previous batch."""
         x = ops.cast(inputs, self.compute_dtype)
         if mask is not None:
-            x = ops.where(laid_over("BatchDelta", mask, x), x, 0.0)
+            x = ops.where(broadcast_mask("BatchDelta", mask, x), x, 0.0)
         rows = ops.shape(x)[0]
         if self.reduce is None and isinstance(rows, int) and rows > self.previous.shape[0]:
             raise ValueError(
-                f"BatchDelta: a batch of {rows} rows is larger than batch_size={self.previous.shape[0]}; "
-                "pass the largest batch's size as batch_size."
+                f"BatchDelta: the batch has {rows} rows, but batch_size={self.previous.shape[0]}; pass the size of the "
+                "largest batch as batch_size."
             )
         previous, seen = self.previous.value, self.seen.value
         if self.reduce is None:
-            previous = _first(previous, rows)
-            seen = _first(seen, rows)[(..., *[None] * (len(x.shape) - 1))]
-        outputs = x - ops.cast(ops.stop_gradient(previous), x.dtype)  # which is 0 before the first
+            previous = _first_rows(previous, rows)
+            seen = _first_rows(seen, rows)[(..., *[None] * (len(x.shape) - 1))]
+        outputs = x - ops.cast(ops.stop_gradient(previous), x.dtype)  # `previous` starts as zeros
         if self.first == "zeros":
             outputs = outputs * ops.cast(seen, x.dtype)
         if training or self.update_in_inference:
@@ -124,7 +124,7 @@ class BatchDelta(keras.layers.Layer):
         own = {name: getattr(self, name) for name in ("batch_size", "reduce", "update_in_inference", "first")}
         return {**super().get_config(), **own}
 
-    def _state(self, name: str, shape: Sequence[Any], dtype: str) -> Any:
+    def _add_state(self, name: str, shape: Sequence[Any], dtype: str) -> Any:
         return self.add_weight(
             name=name, shape=shape, initializer="zeros", dtype=dtype, trainable=False, autocast=False
         )
@@ -143,15 +143,15 @@ class BatchDelta(keras.layers.Layer):
         self.seen.assign(ops.reshape(ops.concatenate([now, seen], axis=0), self.seen.shape))
 
 
-def _first(state: Any, rows: Any) -> Any:
-    """Return the first rows; of a symbolic number, as JAX exports with, slicing would make min(all, rows)."""
+def _first_rows(state: Any, rows: Any) -> Any:
+    """Return the first `rows` rows. A slice with a symbolic number, as in a JAX export, would give min(all, rows) rows."""
     if isinstance(rows, int) or ops.is_tensor(rows):
         return state[:rows]
     return ops.take(state, ops.cumsum(ops.ones((rows,), "int32")) - 1, axis=0)
 
 
 def reference(batches: Sequence[Any], *, reduce: str | None = None, first: First = "zeros") -> list[Any]:
-    """The same in float64 NumPy: what training on these batches, one after another, gives for each."""
+    """Return the outputs in float64 NumPy for a sequence of training batches."""
     previous: dict[int, Any] = {}
     outputs = []
     for batch in batches:

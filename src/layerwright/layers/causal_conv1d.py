@@ -1,4 +1,4 @@
-"""`CausalConv1D`: a convolution over time that sees no later step, whole or step by step."""
+"""`CausalConv1D`: a causal convolution over time, with masks and streaming."""
 
 from typing import Any
 
@@ -27,45 +27,45 @@ from layerwright.layers._masks import check_mask_shape
 )
 @keras.saving.register_keras_serializable(package="layerwright")
 class CausalConv1D(keras.layers.Conv1D):
-    """Convolve over time so that step t sees itself and earlier steps only, with masks and streaming.
+    """Convolve over time so that each step depends only on itself and earlier steps.
 
         y[t] = φ(Σⱼ K[j] x[t - (k - 1 - j) d] + b),   j = 0 … k - 1
 
-    for a kernel K of size k, dilation d and activation φ; x before the first step is zero. (van den Oord et al. 2016,
-    WaveNet, arXiv:1609.03499; Bai, Kolter, Koltun 2018, arXiv:1803.01271.)
+    K is a kernel of size k, d is the dilation rate, and φ is the activation. Before the first step, x is zero. (van den
+    Oord et al. 2016, WaveNet, arXiv:1609.03499; Bai, Kolter, Koltun 2018, arXiv:1803.01271.)
 
-    Steps that the mask leaves out are taken as zeros, whatever lies there, NaN and inf included, and the mask travels
-    on with the outputs. `step` computes one time step from the steps before it that it sees, `receptive_field` - 1 of
-    them, so that a stream gives what the whole series gives.
+    Masked steps count as zeros, even if they contain NaN or infinity, and the outputs carry the mask. `step` computes
+    one time step from the `receptive_field` - 1 steps before it, so streaming gives the same outputs as a call on the
+    whole series.
 
-    `keras.layers.Conv1D(padding="causal")` convolves what lies in the padding and drops the mask. Windows made by a
-    reshape of the padded series mix samples: the reshape goes through where batch * (time + 2) happens to be divisible
-    by time, and then each sample after the first begins in the one before it.
+    `keras.layers.Conv1D(padding="causal")` convolves the values in the padding and drops the mask. Some published
+    layers build windows with a reshape of the padded series. If time divides batch * (time + 2), that reshape succeeds
+    and mixes samples: each sample after the first begins with values of the sample before it.
 
     Args:
         filters: The number of output features.
-        kernel_size: How many time steps each output combines.
-        dilation_rate: How many steps apart they lie.
-        groups: Into how many groups the features are split; each gives `filters / groups` of the outputs.
-        activation: φ, by name or as a function; None for none.
-        use_bias: Whether there is a b.
-        kernel_initializer: Initialiser of the kernel, `(kernel_size, features / groups, filters)`.
-        bias_initializer: Initialiser of the bias, `(filters,)`.
-        kernel_regularizer: Regulariser of the kernel.
-        bias_regularizer: Regulariser of the bias.
+        kernel_size: The number of time steps that each output combines.
+        dilation_rate: The distance between these steps.
+        groups: The number of groups of features. Each group produces `filters / groups` output features.
+        activation: φ, as a name or a function; None for no activation.
+        use_bias: Whether to add a bias b.
+        kernel_initializer: Initializer of the kernel, `(kernel_size, features / groups, filters)`.
+        bias_initializer: Initializer of the bias, `(filters,)`.
+        kernel_regularizer: Regularizer of the kernel.
+        bias_regularizer: Regularizer of the bias.
         kernel_constraint: Constraint on the kernel.
         bias_constraint: Constraint on the bias.
-        **kwargs: Those of every Keras layer, such as `name` and `dtype`.
+        **kwargs: Arguments of every Keras layer, such as `name` and `dtype`.
 
     Call arguments:
         inputs: `(batch, time, features)`.
-        mask: `(batch, time)`, true where a step counts. By default the mask that travels with the inputs.
+        mask: `(batch, time)`, True for valid steps. By default, the mask attached to the inputs.
 
-    Output: `(batch, time, filters)`, with the mask. (Keras 3.10 carries on an attached mask, not one given here.)
+    Output: `(batch, time, filters)`, with the mask. (Keras 3.10 passes on an attached mask, but not a mask argument.)
 
     Raises:
-        ValueError: If an argument is not one of those above, `groups` divides `filters` or the features with a rest,
-            the inputs' rank is not 3 or the mask's shape does not fit them.
+        ValueError: If an argument is invalid, `groups` does not divide `filters` or the number of features, the inputs
+            do not have rank 3, or the mask's shape does not match the inputs.
 
     Example:
         >>> import keras
@@ -121,7 +121,7 @@ class CausalConv1D(keras.layers.Conv1D):
 
     @property
     def receptive_field(self) -> int:
-        """How many time steps an output step sees, itself included."""
+        """The number of input steps that an output step depends on, including its own step."""
         return int((self.kernel_size[0] - 1) * self.dilation_rate[0] + 1)
 
     def build(self, input_shape: Any) -> None:
@@ -129,8 +129,8 @@ class CausalConv1D(keras.layers.Conv1D):
         features = input_shape[-1]
         if features is None or features % self.groups:
             raise ValueError(
-                f"CausalConv1D: inputs of shape {tuple(input_shape)} cannot be split into groups={self.groups}; "
-                "pass a known number of features that groups divides."
+                f"CausalConv1D: the number of features must be known and divisible by groups={self.groups} (got inputs "
+                f"of shape {tuple(input_shape)}); change groups, or declare the size of the last axis in keras.Input."
             )
         super().build(input_shape)
         self.input_spec = keras.layers.InputSpec(ndim=3, axes={-1: features})
@@ -141,31 +141,31 @@ class CausalConv1D(keras.layers.Conv1D):
         if mask is not None:
             mask = ops.convert_to_tensor(mask)
             check_mask_shape("CausalConv1D", mask, inputs, covers=(0, 1))
-            inputs = _zero_unless(mask, inputs)
-        past = self.get_initial_state(ops.shape(inputs)[0])  # ops.pad has torch.compile compile anew at each call
+            inputs = _zero_masked_steps(mask, inputs)
+        past = self.get_initial_state(ops.shape(inputs)[0])  # with ops.pad, torch.compile compiles again at every call
         return self._convolve(ops.concatenate([past, inputs], axis=1))
 
     def get_initial_state(self, batch_size: int) -> Any:
         """Return the state before the first step: zeros, `(batch, receptive_field - 1, features)`."""
         if not self.built:
             raise ValueError(
-                "CausalConv1D: get_initial_state needs to know the number of features; "
-                "call the layer once, or build((None, None, features)), before."
+                "CausalConv1D: get_initial_state needs the number of features, but the layer is not built; call the "
+                "layer once, or build((None, None, features)), first."
             )
         features = self.input_spec.axes[-1]
         return ops.zeros((batch_size, self.receptive_field - 1, features), self.compute_dtype)
 
     def step(self, inputs: Any, state: Any, mask: Any = None) -> tuple[Any, Any]:
-        """Return the outputs of one time step, and the state for the next.
+        """Return the outputs of one time step, and the state for the next step.
 
         Args:
             inputs: `(batch, features)`.
-            state: What `get_initial_state` or the step before returned.
-            mask: `(batch,)`, true where the step counts.
+            state: The state from `get_initial_state` or from the previous step.
+            mask: `(batch,)`, True where the step is valid.
         """
         inputs = ops.cast(inputs, self.compute_dtype)
         if mask is not None:
-            inputs = _zero_unless(ops.convert_to_tensor(mask), inputs)
+            inputs = _zero_masked_steps(ops.convert_to_tensor(mask), inputs)
         window = ops.concatenate([state, ops.expand_dims(inputs, 1)], axis=1)  # (batch, receptive_field, features)
         return ops.squeeze(self._convolve(window), 1), window[:, 1:]
 
@@ -177,7 +177,7 @@ class CausalConv1D(keras.layers.Conv1D):
         return {**config, "kernel_size": self.kernel_size[0], "dilation_rate": self.dilation_rate[0]}
 
     def _convolve(self, window: Any) -> Any:
-        """Return the outputs of every step of `window` that has all the steps it sees."""
+        """Return the outputs of every step in `window` whose receptive field lies inside the window."""
         outputs = ops.conv(
             window,
             ops.cast(self.kernel, self.compute_dtype),
@@ -185,7 +185,7 @@ class CausalConv1D(keras.layers.Conv1D):
             data_format="channels_last",
             dilation_rate=self.dilation_rate[0],
         )
-        # TensorFlow's convolution of an empty batch has the shape of its input.
+        # On TensorFlow, the convolution of an empty batch has the shape of its input.
         batch, time, _ = ops.shape(window)
         outputs = ops.reshape(outputs, (batch, time - self.receptive_field + 1, self.filters))
         if self.use_bias:
@@ -193,14 +193,14 @@ class CausalConv1D(keras.layers.Conv1D):
         return self.activation(outputs)
 
 
-def _zero_unless(mask: Any, inputs: Any) -> Any:
+def _zero_masked_steps(mask: Any, inputs: Any) -> Any:
     return ops.where(ops.expand_dims(ops.cast(mask, "bool"), -1), inputs, 0.0)
 
 
 def reference(
     inputs: Any, weights: Any, mask: Any = None, *, dilation_rate: int = 1, groups: int = 1, activation: Any = None
 ) -> Any:
-    """The same in float64 NumPy; `weights` are the kernel and, if there is one, the bias."""
+    """Return the outputs in float64 NumPy. `weights` are the kernel and the bias, if the layer has one."""
     kernel, *bias = (np.asarray(weight, "float64") for weight in weights)
     x = np.asarray(inputs, "float64") if mask is None else np.where(np.asarray(mask)[..., None], inputs, 0.0)
     past, (batch, time, _) = (len(kernel) - 1) * dilation_rate, x.shape

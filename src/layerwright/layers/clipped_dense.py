@@ -1,4 +1,4 @@
-"""`ClippedDense`: a dense layer on clipped inputs, its gradient at the bounds the same everywhere."""
+"""`ClippedDense`: a dense layer with clipped inputs, and the same gradient on every backend."""
 
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
@@ -9,7 +9,7 @@ from keras import ops
 
 from layerwright.core.case import case, declared_cases
 from layerwright.layers._arguments import check_choice, check_sizes
-from layerwright.layers._axes import known_features
+from layerwright.layers._axes import feature_count
 
 Gradient = Literal["hard", "straight_through"]
 
@@ -23,43 +23,45 @@ Gradient = Literal["hard", "straight_through"]
 )
 @keras.saving.register_keras_serializable(package="layerwright")
 class ClippedDense(keras.layers.Layer):
-    """Clip the inputs, then combine them linearly, and perhaps add the units up.
+    """Clip the inputs and apply a dense layer, optionally followed by the sum over its units.
 
         c = min(max(x, clip_min), clip_max)
         y = c W + b                          reduce=None
         y = Σⱼ (c W + b)ⱼ                    reduce="sum", of shape (…, 1), computed as c (Σⱼ Wⱼ) + Σⱼ bⱼ
 
-    The gradient by x is that of c: 1 within the bounds and on them, 0 outside (`"hard"`); or 1 everywhere, the
-    straight-through estimator of Bengio, Léonard, Courville 2013, arXiv:1308.3432 (`"straight_through"`). It is the
-    same on every backend, where `ops.clip` gives 0, ½ or 1 on a bound. NaN stays NaN.
+    `gradient` selects the gradient of c with respect to x. `"hard"`: 1 inside the bounds and exactly on them, 0 outside.
+    `"straight_through"`: 1 everywhere, the straight-through estimator of Bengio, Léonard, Courville 2013,
+    arXiv:1308.3432. Both are the same on every backend; the gradient of `ops.clip` exactly on a bound is 0, ½ or 1,
+    depending on the backend. NaN stays NaN.
 
-    The naive version multiplies by the whole kernel and then sums, `units` times the work, and takes any bounds, also
-    those that cross and make every input one number.
+    A simple implementation multiplies by the whole kernel and then sums, which takes `units` times the work. It also
+    accepts a lower bound above the upper bound, and then gives the same result for every input.
 
     Args:
         units: The number of columns of W.
-        clip_min: The lower bound, or what it starts from.
-        clip_max: The upper bound, or what it starts from.
-        learn_bounds: Whether the bounds are weights. Should training make them cross, the upper one is the lower one.
+        clip_min: The lower bound; with `learn_bounds`, its initial value.
+        clip_max: The upper bound; with `learn_bounds`, its initial value.
+        learn_bounds: Whether the bounds are trainable weights. If training moves the upper bound below the lower
+            bound, the layer uses the lower bound for both.
         gradient: `"hard"` or `"straight_through"`, as above.
-        reduce: None, or `"sum"` for the sum over the units.
-        use_bias: Whether there is a b.
-        kernel_initializer: Initialiser of the kernel W, `(features, units)`.
-        bias_initializer: Initialiser of the bias, `(units,)`.
-        kernel_regularizer: Regulariser of the kernel.
-        bias_regularizer: Regulariser of the bias.
+        reduce: None, or `"sum"` to return the sum over the units.
+        use_bias: Whether to add a bias b.
+        kernel_initializer: Initializer of the kernel W, `(features, units)`.
+        bias_initializer: Initializer of the bias, `(units,)`.
+        kernel_regularizer: Regularizer of the kernel.
+        bias_regularizer: Regularizer of the bias.
         kernel_constraint: Constraint on the kernel.
         bias_constraint: Constraint on the bias.
-        **kwargs: Those of every Keras layer, such as `name` and `dtype`.
+        **kwargs: Arguments of every Keras layer, such as `name` and `dtype`.
 
     Call arguments:
-        inputs: `(batch, …, features)`. A mask travels on untouched.
+        inputs: `(batch, …, features)`. A mask passes through unchanged.
 
     Output: `(batch, …, units)`, or `(batch, …, 1)` with `reduce="sum"`.
 
     Raises:
-        ValueError: If an argument is not one of those above, `clip_min` is not below `clip_max`, or the number of
-            features is unknown or not the layer's.
+        ValueError: If an argument is invalid, `clip_min` is not below `clip_max`, or the number of features is unknown
+            or differs from the one in `build`.
 
     Example:
         >>> import keras
@@ -112,7 +114,7 @@ class ClippedDense(keras.layers.Layer):
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         """Create the weights for inputs of this shape."""
-        features = known_features("ClippedDense", input_shape)
+        features = feature_count("ClippedDense", input_shape)
         self.kernel = self.add_weight(
             name="kernel",
             shape=(features, self.units),
@@ -137,7 +139,7 @@ class ClippedDense(keras.layers.Layer):
         self.input_spec = keras.layers.InputSpec(min_ndim=2, axes={-1: features})
 
     def call(self, inputs: Any) -> Any:
-        """Return the combinations of the clipped inputs, or their sum."""
+        """Return the outputs of the dense layer for the clipped inputs, or their sum."""
         clipped = self._clipped(ops.cast(inputs, self.compute_dtype))
         kernel = ops.cast(self.kernel, self.compute_dtype)
         bias = None if self.bias is None else ops.cast(self.bias, self.compute_dtype)
@@ -166,7 +168,7 @@ class ClippedDense(keras.layers.Layer):
         }
 
     def _clipped(self, x: Any) -> Any:
-        """Return x clipped. On a bound JAX's own clip has a gradient of 1/2, the others' 1."""
+        """Return x clipped. Exactly on a bound, the gradient of `ops.clip` is 1/2 on JAX and 1 on the other backends."""
         lower, upper = self._bounds(x.dtype)
         if keras.config.backend() == "jax":
             clipped = ops.where(x < lower, lower, ops.where(x > upper, upper, x))
@@ -188,7 +190,7 @@ class ClippedDense(keras.layers.Layer):
 def reference(
     inputs: Any, weights: Any, *, clip_min: float = -1.0, clip_max: float = 1.0, reduce: str | None = None
 ) -> Any:
-    """The same in float64 NumPy; `weights` are the kernel and, if there is one, the bias."""
+    """Return the outputs in float64 NumPy. `weights` are the kernel and the bias, if the layer has one."""
     kernel, *bias = (np.asarray(weight, "float64") for weight in weights)
     outputs = np.clip(np.asarray(inputs, "float64"), clip_min, clip_max) @ kernel + sum(bias)
     return outputs.sum(-1, keepdims=True) if reduce == "sum" else outputs

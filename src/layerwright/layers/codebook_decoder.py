@@ -9,8 +9,8 @@ from keras import ops
 
 from layerwright import backends
 from layerwright.core.case import InputSpec, case, declared_cases
-from layerwright.layers._arguments import check_choice, check_sizes, is_whole
-from layerwright.layers._masks import laid_over
+from layerwright.layers._arguments import check_choice, check_sizes, is_integer
+from layerwright.layers._masks import broadcast_mask
 
 Combine = Literal["sum", "concat"]
 OutOfRange = Literal["error", "clip", "zero"]
@@ -115,7 +115,7 @@ class CodebookDecoder(keras.layers.Layer):
         check_sizes("CodebookDecoder", num_codes=num_codes, code_dim=code_dim, num_quantizers=num_quantizers)
         check_choice("CodebookDecoder", "combine", combine, (None, *get_args(Combine)))
         check_choice("CodebookDecoder", "out_of_range", out_of_range, get_args(OutOfRange))
-        if invalid_index is not None and not is_whole(invalid_index):
+        if invalid_index is not None and not is_integer(invalid_index):
             raise ValueError(f"CodebookDecoder: invalid_index must be a whole number or None (got {invalid_index!r}).")
         self.num_codes = num_codes
         self.code_dim = code_dim
@@ -184,7 +184,7 @@ class CodebookDecoder(keras.layers.Layer):
         known = ops.ones_like(indices, "bool") if self.invalid_index is None else indices != self.invalid_index
         if mask is None:
             return known
-        return ops.logical_and(known, laid_over("CodebookDecoder", mask, indices))
+        return ops.logical_and(known, broadcast_mask("CodebookDecoder", mask, indices))
 
     def _refuse(self, indices: Any, wrong: Any) -> None:
         """Raise for an index that is out of range, where values can be looked at."""

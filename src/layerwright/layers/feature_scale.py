@@ -9,8 +9,8 @@ from keras import ops
 
 from layerwright.core.case import InputSpec, case, declared_cases
 from layerwright.layers._arguments import check_choice
-from layerwright.layers._axes import broadcast_shape, checked_axes, laid_along, placed_axes, sizes_along
-from layerwright.layers._masks import laid_over
+from layerwright.layers._axes import broadcast_shape, validated_axes, broadcast_along, positive_axes, sizes_along
+from layerwright.layers._masks import broadcast_mask
 
 Reduce = Literal["sum", "mean"]
 
@@ -82,7 +82,7 @@ class FeatureScale(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        axes = checked_axes("FeatureScale", axis)
+        axes = validated_axes("FeatureScale", axis)
         check_choice("FeatureScale", "reduce", reduce, (None, *get_args(Reduce)))
         self.axis = axis if isinstance(axis, int) else axes
         self.scale_initializer = keras.initializers.get(scale_initializer)
@@ -117,11 +117,11 @@ class FeatureScale(keras.layers.Layer):
         whole = self.compute_dtype == "float64" or self.reduce is None
         x = ops.cast(inputs, self.compute_dtype if whole else "float32")
         if mask is not None:
-            mask = laid_over("FeatureScale", mask, inputs)
+            mask = broadcast_mask("FeatureScale", mask, inputs)
             x = ops.where(mask, x, 0.0)
-        scaled = x * laid_along(axes, ops.cast(self.scale, x.dtype), x)
+        scaled = x * broadcast_along(axes, ops.cast(self.scale, x.dtype), x)
         if self.reduce is None:
-            return scaled if self.bias is None else scaled + laid_along(axes, ops.cast(self.bias, x.dtype), x)
+            return scaled if self.bias is None else scaled + broadcast_along(axes, ops.cast(self.bias, x.dtype), x)
         total = ops.sum(scaled, axes, keepdims=self.keepdims)
         if self.reduce == "mean":
             total = total / self._terms(axes, mask, x)
@@ -159,7 +159,7 @@ class FeatureScale(keras.layers.Layer):
         }
 
     def _axes(self, shape: Sequence[int | None]) -> tuple[int, ...]:
-        return placed_axes("FeatureScale", (self.axis,) if isinstance(self.axis, int) else self.axis, shape)
+        return positive_axes("FeatureScale", (self.axis,) if isinstance(self.axis, int) else self.axis, shape)
 
     def _terms(self, axes: Sequence[int], mask: Any, x: Any) -> Any:
         """Return how many terms each mean has: those that the mask leaves, at least one."""

@@ -9,8 +9,8 @@ import numpy as np
 from keras import ops, tree
 
 from layerwright.core.case import InputSpec, case, declared_cases
-from layerwright.layers._functions import function_config, resolve_function, takes
-from layerwright.layers._masks import laid_over
+from layerwright.layers._functions import serialize_function, resolve_function, accepts_argument
+from layerwright.layers._masks import broadcast_mask
 from layerwright.layers._precision import at_least_float32
 
 OTHERS = {"layer": [keras.layers.Dense(4, use_bias=False)], "loss": [ops.abs]}
@@ -86,7 +86,7 @@ class IntermediateOutput(keras.layers.Wrapper):
     def call(self, inputs: Any, mask: Any = None, training: bool | None = None) -> Any:
         """Return the outputs or the inputs, having added the loss."""
         options = {"mask": mask, "training": training}
-        given = {name: value for name, value in options.items() if value is not None and takes(self.layer.call, name)}
+        given = {name: value for name, value in options.items() if value is not None and accepts_argument(self.layer.call, name)}
         outputs = self.layer(inputs, **given)
         if self.loss is not None:
             self.add_loss(self.weight * self._mean_loss(outputs, self._mask_of_outputs(inputs, mask)))
@@ -98,7 +98,7 @@ class IntermediateOutput(keras.layers.Wrapper):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
-        loss = function_config(self.loss)
+        loss = serialize_function(self.loss)
         return {**super().get_config(), "loss": loss, "weight": self.weight, "return_inputs": self.return_inputs}
 
     @classmethod
@@ -116,7 +116,7 @@ class IntermediateOutput(keras.layers.Wrapper):
     def _mean_loss(self, outputs: Any, mask: Any) -> Any:
         if all(part is None for part in tree.flatten(mask)):
             return ops.mean(_in_full_precision(self.loss(outputs)))
-        if takes(self.loss, "mask"):
+        if accepts_argument(self.loss, "mask"):
             return ops.mean(_in_full_precision(self.loss(outputs, mask=mask)))
         losses = _in_full_precision(self.loss(outputs))
         if tree.is_nested(mask) or len(losses.shape) < len(mask.shape):
@@ -125,7 +125,7 @@ class IntermediateOutput(keras.layers.Wrapper):
                 f"{tuple(losses.shape)}), or padding counts; return a number for each step, or let the loss function "
                 "take an argument `mask`."
             )
-        valid = ops.broadcast_to(laid_over("IntermediateOutput", mask, losses), ops.shape(losses))
+        valid = ops.broadcast_to(broadcast_mask("IntermediateOutput", mask, losses), ops.shape(losses))
         counted = ops.sum(ops.cast(valid, losses.dtype))
         return ops.sum(ops.where(valid, losses, 0.0)) / ops.maximum(counted, 1.0)
 

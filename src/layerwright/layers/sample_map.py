@@ -11,7 +11,7 @@ from keras import ops, tree
 from layerwright import backends
 from layerwright.core.case import InputSpec, case, declared_cases
 from layerwright.layers._arguments import check_choice, check_sizes
-from layerwright.layers._functions import function_config, resolve_function, takes
+from layerwright.layers._functions import serialize_function, resolve_function, accepts_argument
 from layerwright.layers._sample_functions import centered, masked_total
 from layerwright.layers._sample_modes import (
     Samples,
@@ -121,9 +121,9 @@ class SampleMap(keras.layers.Layer):
         self.chunk_size = chunk_size
         self.output_spec = output_spec
         self.seed = seed
-        self.supports_masking = takes(self.function, "mask")
-        self.takes_training = takes(self.function, "training")
-        self.seed_generator: Any = keras.random.SeedGenerator(seed) if takes(self.function, "seed") else None
+        self.supports_masking = accepts_argument(self.function, "mask")
+        self.takes_training = accepts_argument(self.function, "training")
+        self.seed_generator: Any = keras.random.SeedGenerator(seed) if accepts_argument(self.function, "seed") else None
         self._plans: dict[str, dict[bool, Plan]] = {}
 
     def call(self, inputs: Any, mask: Any = None, training: bool | None = None) -> Any:
@@ -151,7 +151,7 @@ class SampleMap(keras.layers.Layer):
         """Return the constructor's arguments, functions of `keras.ops` by their names."""
         return {
             **super().get_config(),
-            "function": function_config(self.function),
+            "function": serialize_function(self.function),
             "mode": self.mode,
             "chunk_size": self.chunk_size,
             "output_spec": keras.saving.serialize_keras_object(self.output_spec),

@@ -10,7 +10,7 @@ from keras import ops
 
 from layerwright.core.case import case, declared_cases
 from layerwright.layers._arguments import check_choice
-from layerwright.layers._axes import checked_axes, laid_along, placed_axes, sizes_along
+from layerwright.layers._axes import validated_axes, broadcast_along, positive_axes, sizes_along
 from layerwright.layers._precision import at_least_float32
 
 Output = Literal["linear", "log"]
@@ -80,7 +80,7 @@ class ScaledExponential(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        axes = checked_axes("ScaledExponential", axis)
+        axes = validated_axes("ScaledExponential", axis)
         check_choice("ScaledExponential", "output", output, get_args(Output))
         if not _is_finite(scale) or scale == 0:
             raise ValueError(f"ScaledExponential: scale must be a finite number other than 0 (got {scale!r}).")
@@ -117,7 +117,7 @@ class ScaledExponential(keras.layers.Layer):
     def call(self, inputs: Any) -> Any:
         """Return the scaled exponential of the inputs."""
         dtype = at_least_float32(self.compute_dtype)
-        rates = laid_along(self._axes(inputs.shape), ops.cast(self.exponent, dtype), inputs)
+        rates = broadcast_along(self._axes(inputs.shape), ops.cast(self.exponent, dtype), inputs)
         exponent = ops.cast(inputs, dtype) * rates
         scale = self.scale if self.learned_scale is None else ops.cast(self.learned_scale, dtype)
         highest = self._highest(scale)
@@ -149,7 +149,7 @@ class ScaledExponential(keras.layers.Layer):
         }
 
     def _axes(self, shape: Sequence[int | None]) -> tuple[int, ...]:
-        return placed_axes("ScaledExponential", (self.axis,) if isinstance(self.axis, int) else self.axis, shape)
+        return positive_axes("ScaledExponential", (self.axis,) if isinstance(self.axis, int) else self.axis, shape)
 
     def _highest(self, scale: Any) -> Any:
         """Return m. No gradient goes through it: where the result ends does not depend on the scale."""

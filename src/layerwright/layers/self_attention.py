@@ -10,8 +10,8 @@ from keras import ops
 from layerwright import backends
 from layerwright.core.case import InputSpec, case, declared_cases
 from layerwright.layers._arguments import check_sizes
-from layerwright.layers._attention import NEVER, fresh, root_mean_square_normalized, softmax
-from layerwright.layers._axes import known_features
+from layerwright.layers._attention import MASKED_SCORE, independent_copy, divide_by_root_mean_square, softmax
+from layerwright.layers._axes import feature_count
 from layerwright.layers._masks import check_mask_shape
 from layerwright.layers._precision import at_least_float32
 
@@ -150,7 +150,7 @@ class SelfAttention(keras.layers.Layer):
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         """Create the weights for inputs of this shape."""
-        features = known_features("SelfAttention", input_shape)
+        features = feature_count("SelfAttention", input_shape)
         outputs = self.output_dim or features
         self.query_kernel = self._kernel("query", features, self.num_heads * self.key_dim)
         self.key_kernel = self._kernel("key", features, self._kv_heads * self.key_dim)
@@ -279,7 +279,7 @@ class SelfAttention(keras.layers.Layer):
         return self.add_weight(
             name=f"{name}_kernel",
             shape=(inputs, outputs),
-            initializer=fresh(self.kernel_initializer),
+            initializer=independent_copy(self.kernel_initializer),
             regularizer=self.kernel_regularizer,
             constraint=self.kernel_constraint,
         )
@@ -298,7 +298,7 @@ class SelfAttention(keras.layers.Layer):
         key = ops.reshape(key, (batch, time, self._kv_heads, self.key_dim))
         value = ops.reshape(value, (batch, time, self._kv_heads, self._value_size))
         if self.normalize_qk:
-            query, key = root_mean_square_normalized(query), root_mean_square_normalized(key)
+            query, key = divide_by_root_mean_square(query), divide_by_root_mean_square(key)
         scale = self.key_dim**-0.5 if self.scale is None else self.scale
         return query * ops.cast(scale, x.dtype), key, value
 
@@ -323,7 +323,7 @@ class SelfAttention(keras.layers.Layer):
         if seen is None:
             return ops.cast(softmax(scores), key.dtype)
         seen = ops.expand_dims(seen, 1)
-        weights = softmax(ops.where(seen, scores, NEVER))
+        weights = softmax(ops.where(seen, scores, MASKED_SCORE))
         return ops.cast(ops.where(seen, weights, 0.0), key.dtype)
 
     def _mixed(self, weights: Any, value: Any) -> Any:

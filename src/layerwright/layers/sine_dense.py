@@ -9,7 +9,7 @@ from keras import ops
 
 from layerwright.core.case import case, declared_cases
 from layerwright.layers._arguments import check_sizes
-from layerwright.layers._axes import known_features
+from layerwright.layers._axes import feature_count
 from layerwright.layers._precision import at_least_float32
 
 
@@ -105,7 +105,7 @@ class SineDense(keras.layers.Layer):
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         """Create the weights for inputs of this shape."""
-        features = known_features("SineDense", input_shape)
+        features = feature_count("SineDense", input_shape)
         within = 1 / features if self.is_first else np.sqrt(self.c / features) / self.w0
         self.kernel = self.add_weight(
             name="kernel",

@@ -3,7 +3,7 @@
 import os
 import tempfile
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
@@ -144,12 +144,15 @@ def check_targets(
 
 
 def _work_off(jobs: Sequence[Job], pool: ThreadPoolExecutor, crew: "_Crew", on_progress: Callable[..., object]) -> None:
-    """Run jobs, and the jobs that they make possible, until none is left."""
-    waiting: set[Future[Sequence[Job]]] = {pool.submit(job) for job in jobs}
-    while waiting:
-        done, waiting = wait(waiting, timeout=0.1, return_when=FIRST_COMPLETED)
+    """Run jobs until none is left. Those that a job makes possible come next: one case is seen through, then another."""
+    ready: deque[Job] = deque(jobs)
+    running: set[Future[Sequence[Job]]] = set()
+    while ready or running:
+        while ready and len(running) < crew.options.jobs:
+            running.add(pool.submit(ready.popleft()))
+        done, running = wait(running, timeout=0.1, return_when=FIRST_COMPLETED)
         for future in done:
-            waiting |= {pool.submit(job) for job in future.result()}
+            ready.extendleft(reversed(future.result()))
         on_progress([member for case in tuple(crew.cases) for member in case.members])
 
 

@@ -25,7 +25,8 @@ class Arguments:
 
     def map(self, function: Callable[[Array], Any]) -> Self:
         """Apply `function` to every array and return the results in a new structure; this one is not changed."""
-        inputs = map_leaves(function, self.inputs)  # before `call`: the order of `arrays()`
+        # Inputs come first, so that `function` sees the arrays in the order of `arrays()`.
+        inputs = map_leaves(function, self.inputs)
         call = {name: map_leaves(function, self.call[name]) for name in self.tensors}
         return replace(self, inputs=inputs, call={**self.call, **call})
 
@@ -78,7 +79,7 @@ def describe(arguments: Arguments) -> str:
 
 
 def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
-    """Apply `function` to every leaf of a structure but None, which stands for a tensor that is not given."""
+    """Apply `function` to every leaf of a structure except None, which stands for a tensor that is not passed."""
     import keras
 
     return keras.tree.map_structure(lambda leaf: None if leaf is None else function(leaf), tree)

@@ -108,7 +108,9 @@ def _gradient_function(
     import keras
 
     template = tensors_of(layer, arguments)
-    moving = [place for place, tensor in enumerate(template) if _is_float(tensor) and not _is_non_trainable(place, layer)]
+    moving = [
+        place for place, tensor in enumerate(template) if _is_float(tensor) and not _is_non_trainable(place, layer)
+    ]
     function = pure(layer, arguments, training=training)
 
     def differentiate(given: Sequence[Any], cotangents: Sequence[Any]) -> tuple[Any, ...]:

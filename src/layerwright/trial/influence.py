@@ -168,9 +168,13 @@ def influence(
     size = first.shape[axis]
     places = with_axis(arrays if axis == 0 else leaves(usual.inputs), axis, size)
     if axis == 0 and len(places) < len(arrays):
-        raise UsageError(f"all arrays must have the same number of samples (got {', '.join(str(each.shape) for each in arrays)}).")
+        raise UsageError(
+            f"all arrays must have the same number of samples (got {', '.join(str(each.shape) for each in arrays)})."
+        )
     if size == 0 or all(np.array_equal(arrays[place], other.arrays()[place]) for place in places):
-        raise UsageError(f"inputs of shape {first.shape} contain no two different values; pass at least two different values.")
+        raise UsageError(
+            f"inputs of shape {first.shape} contain no two different values; pass at least two different values."
+        )
     if not layer.built:
         # Without this call, a trace could build the layer and leave its tracers in the variables.
         trial.call(layer, usual, training=False)
@@ -192,9 +196,7 @@ def influence(
     return InfluenceMap(layer.name, axis, matrix)
 
 
-def _usual_and_other_arguments(
-    inputs: Any, call: Mapping[str, Any], seed: int
-) -> tuple[Arguments, Arguments]:
+def _usual_and_other_arguments(inputs: Any, call: Mapping[str, Any], seed: int) -> tuple[Arguments, Arguments]:
     """Return the arguments of the layer, and the values that replace them slice by slice."""
     import keras
 

@@ -36,7 +36,9 @@ def has_unbounded_floats(trial: Trial) -> bool:
 def with_floats(trial: Trial, change: Callable[[Array], Array]) -> Arguments:
     """Return the usual arguments with every float input changed, but kept within the range that the case declares."""
     pairs = zip(specs(trial), trial.usual.arrays(), strict=True)
-    return trial.usual.replace_arrays([_clip_to_range(spec, change(a), a) if is_float(spec) else a for spec, a in pairs])
+    return trial.usual.replace_arrays(
+        [_clip_to_range(spec, change(a), a) if is_float(spec) else a for spec, a in pairs]
+    )
 
 
 def _clip_to_range(spec: InputSpec, changed: Array, usual: Array) -> Array:

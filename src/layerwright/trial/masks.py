@@ -257,7 +257,9 @@ def _has_time_axis(array: Array, time_axis: int) -> bool:
     return array.ndim >= rank and array.ndim > time_axis
 
 
-def _ways_to_pass_masks(slots: Sequence[Slot], covering: Mapping[int, str | None], *, attachable: bool) -> Iterator[str]:
+def _ways_to_pass_masks(
+    slots: Sequence[Slot], covering: Mapping[int, str | None], *, attachable: bool
+) -> Iterator[str]:
     names = {slot.argument for slot in slots}
     if None not in names and len(slots) == sum(name in names for name in covering.values()):
         yield EXPLICIT

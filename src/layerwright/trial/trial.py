@@ -22,7 +22,7 @@ R = TypeVar("R")
 
 
 def once_per_trial(function: Callable[Concatenate["Trial", P], R]) -> Callable[Concatenate["Trial", P], R]:
-    """Compute a function of a trial and of hashable arguments once for each trial, and store the result in the trial."""
+    """Compute a function of a trial and of hashable arguments only once for each trial, which stores the result."""
 
     @wraps(function)
     def remembered(trial: "Trial", /, *arguments: P.args, **options: P.kwargs) -> R:
@@ -67,7 +67,7 @@ class Trial:
         return next((size for size in BATCH_SIZES if size not in taken), 13)
 
     def shape_of(self, spec: InputSpec, batch: int, free: Mapping[int, int] | None = None) -> tuple[int, ...]:
-        """Return the shape of a tensor of the case, its free axes of the sizes given or of the usual ones."""
+        """Return the shape of a tensor of the case. Free axes get the sizes in `free`, or else their usual sizes."""
         return spec.concrete(batch, free, self.case.traits.minimum)
 
     def arguments(

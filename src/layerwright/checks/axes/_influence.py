@@ -75,7 +75,7 @@ def judge_independence(trial: Trial, *, training: bool, fix: str) -> Finding:
     if leaks:
         mode = " with training=True" if training else ""
         return failed(
-            f"replacing one sample{mode} changed other samples' outputs: {leaks}; expected no change",
+            f"replacing one sample changed other samples' outputs{mode}: {leaks}; expected no change",
             fix,
             influence_map=influence,
         )

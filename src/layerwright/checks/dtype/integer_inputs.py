@@ -38,7 +38,7 @@ def integer_inputs(trial: Trial) -> Finding:
     Why it matters:
         Keras casts floating-point inputs to the layer's dtype and leaves integers alone. `ops.cast(x, inputs.dtype)`,
         `ops.full_like(inputs, 0.5)` and `ops.zeros_like(inputs)` then turn fractions into integers. An epsilon becomes
-        0, a mask of 0.5 becomes 0, and counts or pixels that are not converted to floats train on garbage.
+        0, a mask of 0.5 becomes 0, and a model that is given counts or pixels as integers trains on garbage.
 
     How it is tested:
         Float inputs are rounded to integers within the bounds of the case, and passed once as floats and once as int32.
@@ -73,9 +73,10 @@ def integer_inputs(trial: Trial) -> Finding:
         return passed()
     sublayer = _sublayer_at_fault(trial, integers)
     if sublayer is not None:
+        path = attribute_path(lively(trial), sublayer)
         return inconclusive(
-            f"{attribute_path(lively(trial), sublayer)} ({type(sublayer).__name__}) gives different outputs for integers "
-            "and for equal floats, so the defect is in that sublayer",
+            f"{path} ({type(sublayer).__name__}) gives different outputs for integers and for equal floats, so the "
+            "defect is in that sublayer",
             "Cast the inputs before that sublayer: `ops.cast(inputs, self.compute_dtype)`.",
         )
     return failed(

@@ -1,1 +1,1 @@
-"""LW1: construction, building, state and the arguments every layer takes."""
+"""LW1: construction, building, state, and the arguments that every layer takes."""

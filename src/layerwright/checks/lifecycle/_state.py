@@ -1,4 +1,4 @@
-"""What a layer holds: the variables within reach of it, those that a call makes, its build and its config."""
+"""The state of a layer: variables that it can reach, variables that a call creates, its build and its config."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,10 +11,10 @@ from layerwright.trial.trial import Trial
 
 
 def reachable_variables(trial: Trial, layer: Any) -> list[tuple[str, Any]]:
-    """Return every variable, Keras's or the framework's own, within reach of the layer, each with the way to it.
+    """Return every variable, Keras's or the framework's own, that can be reached from the layer, each with its path.
 
-    The way leads through attributes, containers, plain objects and sublayers. Metrics, optimizers and initializers
-    keep their own variables and are passed by.
+    Paths lead through attributes, containers, plain objects and sublayers. Metrics, optimizers and initializers manage
+    their own variables and are left out.
     """
     import keras
 
@@ -22,14 +22,14 @@ def reachable_variables(trial: Trial, layer: Any) -> list[tuple[str, Any]]:
 
 
 def untracked_variables(trial: Trial, layer: Any) -> list[tuple[str, Any]]:
-    """Return those `reachable_variables` that are neither in `layer.variables` nor the tensor inside one of them."""
+    """Return the reachable variables that are neither in `layer.variables` nor the tensor inside one of them."""
     tracked = [*layer.variables, *layer.metrics_variables]
     known = {id(variable) for variable in tracked} | {id(variable.value) for variable in tracked}
     return [(path, variable) for path, variable in reachable_variables(trial, layer) if id(variable) not in known]
 
 
 def describe_variable(variable: Any) -> str:
-    """Say in words what a variable is: its kind and shape."""
+    """Return a variable's kind and shape in words."""
     import keras
 
     kind = "keras.Variable" if isinstance(variable, keras.Variable) else f"raw {type(variable).__name__}"
@@ -38,7 +38,7 @@ def describe_variable(variable: Any) -> str:
 
 @contextmanager
 def created_variables() -> Iterator[list[Any]]:
-    """Gather every `keras.Variable` that is made within the context, kept by anyone or not."""
+    """Collect every `keras.Variable` that is created within the context, whether or not anything keeps it."""
     import keras
 
     made: list[Any] = []
@@ -56,7 +56,7 @@ def created_variables() -> Iterator[list[Any]]:
 
 
 def overrides_build(layer: Any) -> bool:
-    """Whether the layer's class has a `build` of its own."""
+    """Whether the layer's class defines `build` itself."""
     import keras
 
     return type(layer).build is not keras.layers.Layer.build
@@ -78,15 +78,16 @@ def build_as_loading_does(layer: Any, source: Any) -> None:
 
 
 def config_text(layer: Any) -> str | None:
-    """Return the layer's config as text, or None if it has none or gives another text each time."""
+    """Return the layer's config as text, or None if it has none or gives a different text each time."""
     try:
         first, second = str(layer.get_config()), str(layer.get_config())
-    except Exception:  # whether there is a config is for the checks of the saving family to say
+    # The checks of the saving family report a layer without a config.
+    except Exception:
         return None
     return first if first == second else None
 
 
-def outputs_moved(trial: Trial, layer: Any, outputs: Any) -> bool:
-    """Whether the layer gives other outputs than `outputs` on the usual arguments, and gives the same ones twice."""
+def outputs_changed(trial: Trial, layer: Any, outputs: Any) -> bool:
+    """Whether the layer's outputs on the usual arguments differ from `outputs`, although they repeat."""
     now = trial.call(layer, trial.usual)
     return not bitwise_equal(outputs, now) and bitwise_equal(now, trial.call(layer, trial.usual))

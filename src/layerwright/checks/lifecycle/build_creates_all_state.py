@@ -1,4 +1,4 @@
-"""LW103."""
+"""LW103 build-creates-all-state."""
 
 from typing import Any
 
@@ -7,25 +7,26 @@ from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError, quote
 from layerwright.core.finding import Finding, failed, inconclusive, passed
+from layerwright.trial.paths import attribute_path
 from layerwright.trial.trial import Trial
 
 
 @check("LW103", "build-creates-all-state", requires=("LW102",))
 def build_creates_all_state(trial: Trial) -> Finding:
-    """Once a layer is built it has all its variables; its first call makes no more.
+    """A built layer has all its variables; its first call creates no more.
 
     What it proves:
-        The variables after `build()` are the variables after the first call.
+        The variables after `build()` are the same as after the first call.
 
     Why it matters:
-        A model file restores a layer by constructing and building it, then reads the weights into the variables
-        that are there. A sublayer that only `call` builds has none yet, and loading fails, or leaves its weights
-        at their initial values.
+        To load a layer from a file, Keras constructs it, builds it, and reads the weights into its variables. If a
+        sublayer is built only by `call`, its variables do not exist yet: loading fails, or leaves them at their initial
+        values.
 
     How it is tested:
-        A new layer is built from the build config of one that has been called, as loading a file does, and then
-        called: variables that only then appear were not made by `build`. A layer without a `build` of its own is
-        built by a symbolic call instead, as Keras does for composites.
+        A new layer is built from the build config of a layer that has been called, as in loading a file. Then it is
+        called. Variables that appear only in that call were not created by `build`. A layer that does not define
+        `build` is built by a symbolic call instead, as Keras does for composite layers.
 
     Exempt when:
         Never.
@@ -41,29 +42,40 @@ def build_creates_all_state(trial: Trial) -> Finding:
         try:
             build_as_loading_does(layer, first)
         except LayerError as error:
-            return failed(str(error), "Let build() take the shapes it was given, or override get_build_config() too.")
+            return failed(
+                f"{error}; expected no error",
+                "Make `build()` accept the shapes from `get_build_config()`, or override that method too.",
+            )
         way = "build()"
     else:
         try:
             trial.symbolic_call(layer, batch=trial.batch, free=False)
         except LayerError as error:
-            return inconclusive(f"{error.doing} raised {quote(error.error)}; without a build() there is no other way")
+            return inconclusive(
+                f"{error.doing} raised {quote(error.error)}; a layer without build() cannot be built in another way"
+            )
         way = "a symbolic call"
-    return _compare(trial, layer, way)
+    return _compare_variables_before_and_after_call(trial, layer, way)
 
 
-def _compare(trial: Trial, layer: Any, way: str) -> Finding:
+def _compare_variables_before_and_after_call(trial: Trial, layer: Any, way: str) -> Finding:
     before = {id(variable) for variable in layer.variables}
-    fix = "Make all state in __init__ or build(); end build by building each sublayer: `self.inner.build(shape)`."
+    fix = (
+        "Create all state in `__init__` or `build()`, and let `build()` build each sublayer: `self.inner.build(shape)`."
+    )
     try:
         trial.call(layer, trial.usual)
     except LayerError as error:
-        return failed(f"after {way} alone the first call raised {quote(error.error)}", fix)
-    late = [f"{variable.path} {tuple(variable.shape)}" for variable in layer.variables if id(variable) not in before]
+        return failed(f"after {way}, the first call raised {quote(error.error)}; expected no error", fix)
+    late = [
+        f"{attribute_path(layer, variable)} {tuple(variable.shape)}"
+        for variable in layer.variables
+        if id(variable) not in before
+    ]
     if late:
         return failed(
-            f"{way} made {len(before)} of {len(before) + len(late)} variables; only the first call made "
-            f"{', '.join(late[:4])}{' …' if late[4:] else ''}",
+            f"{way} created {len(before)} of {len(before) + len(late)} variables; expected all, but only the first "
+            f"call created {', '.join(late[:4])}{', …' if late[4:] else ''}",
             fix,
             late=late,
         )
@@ -71,14 +83,14 @@ def _compare(trial: Trial, layer: Any, way: str) -> Finding:
 
 
 def bad() -> Case:
-    return _gated(builds_inner=False)
+    return _gated_case(builds_inner=False)
 
 
 def good() -> Case:
-    return _gated(builds_inner=True)
+    return _gated_case(builds_inner=True)
 
 
-def _gated(*, builds_inner: bool) -> Case:
+def _gated_case(*, builds_inner: bool) -> Case:
     import keras
 
     class Gated(keras.layers.Layer):

@@ -1,4 +1,4 @@
-"""LW102."""
+"""LW102 call."""
 
 from typing import Any
 
@@ -7,25 +7,26 @@ from layerwright.core.check import check
 from layerwright.core.errors import LayerError, quote
 from layerwright.core.finding import Finding, failed, passed
 from layerwright.trial.arguments import describe
+from layerwright.trial.paths import attribute_path
 from layerwright.trial.trial import Trial
 
 
 @check("LW102", "call", requires=("LW101",), stage="call")
 def call(trial: Trial) -> Finding:
-    """The layer can be called on the case's inputs, and returns tensors of the backend in use.
+    """The layer can be called on the case's inputs, and returns tensors of the current backend.
 
     What it proves:
-        A first call raises nothing, and its outputs hold at least one tensor and nothing but tensors (an optional
+        The first call raises no error. Its outputs contain at least one tensor, and nothing but tensors (an optional
         output may be None).
 
     Why it matters:
-        TensorFlow and NumPy functions take JAX arrays and torch tensors without complaint, and return tensors of
-        their own: the layer seems to work, but has no gradient, cannot be compiled and breaks whatever comes next.
-        A forgotten `return` gives None.
+        TensorFlow and NumPy functions accept JAX arrays and torch tensors, and return tensors of their own. The layer
+        seems to work, but it has no gradient, cannot be compiled and breaks the next layer. If a `return` is missing,
+        the result is None.
 
     How it is tested:
-        The layer is constructed and called eagerly; the type of every leaf of what it returns is looked at. Text,
-        for which JAX and torch have no tensors, may come as any array.
+        The layer is constructed and called eagerly, and the type of every leaf of its outputs is checked. Text may come
+        as any array, because JAX and torch have no text tensors.
 
     Exempt when:
         Never.
@@ -40,26 +41,26 @@ def call(trial: Trial) -> Finding:
     try:
         outputs = trial.call_raw(layer, trial.usual)
     except LayerError as error:
-        message = f"calling it on {describe(trial.usual)} raised {quote(error.error)}"
-        return failed(message, _advice(error.error))
+        message = f"calling the layer on {describe(trial.usual)} raised {quote(error.error)}; expected no error"
+        return failed(message, _fix_for(error.error))
     tensors = [leaf for leaf in keras.tree.flatten(outputs) if leaf is not None]
     if not tensors:
-        return failed(f"call returned {outputs!r}; expected a tensor", "End call with `return` and the outputs.")
+        return failed(f"call returned {outputs!r}; expected a tensor", "End `call` with a `return` of the outputs.")
     foreign = [leaf for leaf in tensors if not trial.backend.is_native(leaf) and not _is_text(leaf)]
     if foreign:
         return failed(
-            f"call returned {_kind(foreign[0])} on the {trial.backend.NAME} backend; expected a tensor of that backend",
-            "Compute with keras.ops instead of NumPy or a framework of its own, and return tensors: for a "
-            "keras.Variable, ops.convert_to_tensor(variable).",
+            f"call returned {_describe_type(layer, foreign[0])}; expected a tensor of the {trial.backend.NAME} backend",
+            "Compute with `keras.ops` instead of NumPy or another framework, and return tensors. Convert a "
+            "`keras.Variable` with `ops.convert_to_tensor(variable)`.",
         )
     return passed(shapes=[tuple(leaf.shape) for leaf in tensors])
 
 
-def _kind(value: Any) -> str:
+def _describe_type(layer: Any, value: Any) -> str:
     import keras
 
     if isinstance(value, keras.Variable):
-        return f"the keras.Variable {value.path!r} itself"
+        return f"the keras.Variable {attribute_path(layer, value)}"
     return f"a {type(value).__module__}.{type(value).__qualname__}"
 
 
@@ -68,19 +69,20 @@ def _is_text(value: Any) -> bool:
     return getattr(dtype, "kind", "") in ("U", "S", "O") or getattr(dtype, "name", "") == "string"
 
 
-def _advice(error: BaseException) -> str:
-    said = str(error)
-    if "cannot add new elements of state" in said:
-        return "Create variables and sublayers in __init__ or build(input_shape), not in call."
-    if "super().__init__" in said:
-        return "Call super().__init__(**kwargs) first in __init__."
-    if isinstance(error, NotImplementedError):  # what keras.layers.Layer.call raises
-        return "Define `call(self, inputs)` on the layer."
-    if isinstance(error, TypeError) and "missing a required argument" in said:
-        return "Give the case the further call arguments: call={name: InputSpec(…)}."
+def _fix_for(error: BaseException) -> str:
+    text = str(error)
+    if "cannot add new elements of state" in text:
+        return "Create variables and sublayers in `__init__` or `build(input_shape)`, not in `call`."
+    if "super().__init__" in text:
+        return "Call `super().__init__(**kwargs)` first in `__init__`."
+    # The default `keras.layers.Layer.call` raises this.
+    if isinstance(error, NotImplementedError):
+        return "Define `call(self, inputs)` in the class."
+    if isinstance(error, TypeError) and "missing a required argument" in text:
+        return "Give the case the missing call arguments: `call={name: InputSpec(…)}`."
     return (
-        "If the layer is meant for other inputs, give their shapes (inputs=… of the case, --input on the command "
-        "line); else run this call by hand and follow its traceback."
+        "If the layer is meant for other inputs, give their shapes: `inputs=…` in the case, or `--input` on the "
+        "command line. Otherwise run this call by hand and follow its traceback."
     )
 
 

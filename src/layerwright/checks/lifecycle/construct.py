@@ -1,4 +1,4 @@
-"""LW101."""
+"""LW101 construct."""
 
 import re
 from typing import Any
@@ -9,7 +9,7 @@ from layerwright.core.errors import LayerError, quote
 from layerwright.core.finding import Finding, failed, passed
 from layerwright.trial.trial import Trial
 
-SUPER_FIRST = "Call super().__init__(**kwargs) first in __init__, before anything is assigned to self."
+SUPER_FIRST = "Call `super().__init__(**kwargs)` first in `__init__`, before you assign anything to `self`."
 
 
 @check("LW101", "construct", stage="construct")
@@ -17,15 +17,17 @@ def construct(trial: Trial) -> Finding:
     """The layer can be constructed.
 
     What it proves:
-        The constructor takes the case's arguments, raises nothing and leaves a Keras layer with its base set up.
+        The constructor accepts the case's arguments and raises no error. The result is a Keras layer whose base class
+        has been initialised.
 
     Why it matters:
         Keras keeps weights, losses, metrics, dtype and more as read-only properties. A layer that assigns
-        `self.weights` fails with an AttributeError that names neither the layer nor a way out; one that forgets
-        `super().__init__()` fails much later, when it is first called.
+        `self.weights` fails with an AttributeError that names neither the layer nor a solution. A layer that does not
+        call `super().__init__()` fails much later, on its first call.
 
     How it is tested:
-        The layer is constructed with the case's arguments; what it raises is quoted, and the usual mistakes are named.
+        The layer is constructed with the case's arguments. The finding quotes what it raises, and names the cause of
+        common mistakes.
 
     Exempt when:
         Never.
@@ -38,38 +40,47 @@ def construct(trial: Trial) -> Finding:
     try:
         layer = trial.construct()
     except LayerError as error:
-        return failed(f"constructing {trial.case} raised {quote(error.error)}", _advice(error.error))
+        return failed(
+            f"constructing {trial.case} raised {quote(error.error)}; expected no error", _fix_for(error.error)
+        )
     if not isinstance(layer, keras.layers.Layer):
         return failed(
-            f"{_name(trial)} gave a {type(layer).__module__}.{type(layer).__qualname__}; expected a keras.layers.Layer",
-            "Derive the class from keras.layers.Layer, or let the function return a new layer.",
+            f"{_name_of_layer(trial)} returned a {type(layer).__module__}.{type(layer).__qualname__}; expected a "
+            "keras.layers.Layer",
+            "Derive the class from `keras.layers.Layer`, or let the function return a new layer.",
         )
     if not hasattr(layer, "name"):
-        return failed(f"{_name(trial)} was constructed without its base: super().__init__() never ran", SUPER_FIRST)
+        return failed(
+            f"{_name_of_layer(trial)} did not call super().__init__(); expected an initialised keras.layers.Layer",
+            SUPER_FIRST,
+        )
     if not isinstance(trial.case.layer, type) and trial.construct() is layer:
-        return failed(f"{_name(trial)} gave the same layer twice", "Let the function return a new layer each time.")
+        return failed(
+            f"{_name_of_layer(trial)} returned the same layer twice; expected a new one each time",
+            "Create the layer inside the function, so that every call returns a new one.",
+        )
     return passed()
 
 
-def _name(trial: Trial) -> str:
+def _name_of_layer(trial: Trial) -> str:
     return str(getattr(trial.case.layer, "__name__", "the case's function"))
 
 
-def _advice(error: BaseException) -> str:
-    said = str(error)
-    clash = re.search(r"property '(\w+)' of .* has no setter", said)
+def _fix_for(error: BaseException) -> str:
+    text = str(error)
+    clash = re.search(r"property '(\w+)' of .* has no setter", text)
     if clash:
         return (
-            f"keras.layers.Layer keeps `{clash[1]}` as a read-only property: give the attribute another name, "
-            f"such as `self.my_{clash[1]}`."
+            f"Give the attribute another name, such as `self.my_{clash[1]}`: `{clash[1]}` is a read-only property of "
+            "`keras.layers.Layer`."
         )
-    if "super().__init__" in said or "Module.__init__()" in said:
+    if "super().__init__" in text or "Module.__init__()" in text:
         return SUPER_FIRST
-    if isinstance(error, TypeError) and "missing" in said and "required" in said:
-        return "Give the missing arguments: init={…} of the case, or --init name=value on the command line."
-    if "unexpected keyword argument" in said or "Unrecognized keyword arguments" in said:
-        return "Check the names in init={…} against the constructor's arguments."
-    return "Make the constructor work with these arguments, or give the case the arguments it needs as init={…}."
+    if isinstance(error, TypeError) and "missing" in text and "required" in text:
+        return "Give the missing arguments: `init={…}` in the case, or `--init name=value` on the command line."
+    if "unexpected keyword argument" in text or "Unrecognized keyword arguments" in text:
+        return "Compare the names in `init={…}` with the constructor's arguments."
+    return "Make the constructor accept these arguments, or give the case other ones with `init={…}`."
 
 
 def bad() -> Case:

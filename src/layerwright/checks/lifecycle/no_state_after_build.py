@@ -1,4 +1,4 @@
-"""LW106."""
+"""LW106 no-state-after-build."""
 
 from typing import Any
 
@@ -9,30 +9,31 @@ from layerwright.core.errors import LayerError, quote
 from layerwright.core.finding import Finding, failed, inconclusive, passed
 from layerwright.trial.arguments import describe
 from layerwright.trial.compare import bitwise_equal
+from layerwright.trial.paths import attribute_path
 from layerwright.trial.trial import Trial, snapshot
 
 FIX = (
-    "Create variables and sublayers once, in __init__ or build(); for a value that depends on the batch use a tensor, "
-    "such as ops.zeros((ops.shape(inputs)[0], …))."
+    "Create variables and sublayers once, in `__init__` or `build()`. For a value that depends on the batch, use a "
+    "tensor, such as `ops.zeros((ops.shape(inputs)[0], …))`."
 )
 
 
 @check("LW106", "no-state-after-build", requires=("LW102",))
 def no_state_after_build(trial: Trial) -> Finding:
-    """Calls of a built layer make no variables.
+    """Calling a built layer creates no variables.
 
     What it proves:
-        After its first call, a layer creates no variable in further ones: with and without `training`, or on another
-        number of samples.
+        After its first call, further calls create no variables, with and without `training=True`, and on another number
+        of samples.
 
     Why it matters:
-        A layer that is constructed inside `call` has new random weights each time and never learns. A variable made
-        for a batch size meets one more size at the end of each epoch: Keras refuses the new state, or the compiled
-        step is traced again and again.
+        A layer that is constructed inside `call` has new random weights each time and never learns. A variable for one
+        batch size meets another size at the end of each epoch: Keras refuses the new state, or the compiled step is
+        traced again and again.
 
     How it is tested:
-        The layer is called once, then with `training=True` on the same samples, and both ways on two samples, while
-        every construction of a `keras.Variable` is recorded, whether or not the layer keeps it.
+        The layer is called once, then with `training=True` on the same samples, then in both modes on two samples.
+        Every construction of a `keras.Variable` is recorded, whether or not the layer keeps it.
 
     Exempt when:
         Never.
@@ -44,24 +45,31 @@ def no_state_after_build(trial: Trial) -> Finding:
     refused = []
     two = trial.arguments(2)
     for arguments, training in ((trial.usual, True), (two, True), (two, False)):
-        words = f"a call on {describe(arguments)} with training={training}"
+        doing = f"calling the built layer on {describe(arguments)} with training={training}"
         with created_variables() as made:
             try:
                 trial.call(layer, arguments, training=training)
             except LayerError as error:
                 if "cannot add new elements of state" in str(error.error):
-                    return failed(f"{words} of the built layer raised {quote(error.error)}", FIX)
-                refused.append(f"{words} raised {quote(error.error)}")
-        late = [f"{variable.path} {tuple(variable.shape)}" for variable in made if not _is_global(variable)]
+                    return failed(f"{doing} raised {quote(error.error)}; expected no new state", FIX)
+                refused.append(f"{doing} raised {quote(error.error)}")
+        late = [
+            f"{attribute_path(layer, variable)} {tuple(variable.shape)}"
+            for variable in made
+            if not _is_global_seed_state(variable)
+        ]
         if late:
-            return failed(f"{words} of the built layer made {len(late)} new variables: {', '.join(late[:4])}", FIX)
+            return failed(f"{doing} created variables ({len(late)}): {', '.join(late[:4])}; expected none", FIX)
     if len(refused) == 3:
-        return inconclusive(f"no further call works: {refused[0]}")
+        return inconclusive(f"all further calls of the built layer failed: {refused[0]}")
     return passed()
 
 
-def _is_global(variable: Any) -> bool:
-    """Whether a variable is the state of Keras's process-wide seed generator, which is made when first drawn from."""
+def _is_global_seed_state(variable: Any) -> bool:
+    """Whether a variable is the state of Keras's process-wide seed generator.
+
+    Keras creates it when a number is first drawn.
+    """
     import keras
 
     (_, before), _ = *snapshot([variable]), keras.random.uniform(())
@@ -69,14 +77,14 @@ def _is_global(variable: Any) -> bool:
 
 
 def bad() -> Case:
-    return _offset(fresh=True)
+    return _offset_case(fresh=True)
 
 
 def good() -> Case:
-    return _offset(fresh=False)
+    return _offset_case(fresh=False)
 
 
-def _offset(*, fresh: bool) -> Case:
+def _offset_case(*, fresh: bool) -> Case:
     import keras
 
     class Offset(keras.layers.Layer):

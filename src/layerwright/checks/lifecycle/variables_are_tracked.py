@@ -1,4 +1,4 @@
-"""LW104."""
+"""LW104 variables-are-tracked."""
 
 from typing import Any
 
@@ -11,20 +11,20 @@ from layerwright.trial.trial import Trial
 
 @check("LW104", "variables-are-tracked", requires=("LW102",))
 def variables_are_tracked(trial: Trial) -> Finding:
-    """Every variable that the layer holds is in `layer.variables`.
+    """Every variable of the layer is in `layer.variables`.
 
     What it proves:
-        No Keras variable, `tf.Variable` or `torch.nn.Parameter` within reach of the layer is missing from
-        `layer.variables`.
+        Every Keras variable, `tf.Variable` and `torch.nn.Parameter` that can be reached from the layer's attributes is
+        in `layer.variables`.
 
     Why it matters:
-        Keras trains, freezes, saves and hands to compiled steps what it tracks and nothing else. A variable inside a
-        helper object stays at its initial value through training and is lost in saving, without a word.
+        Keras trains, freezes, saves and compiles only the variables that it tracks. A variable inside a helper object
+        keeps its initial value during training and is lost on saving, without a warning.
 
     How it is tested:
-        The layer is called once. Then its attributes are walked, through lists, tuples, sets, dicts, plain objects
-        and sublayers, and each variable found is looked for in `layer.variables` by identity. Metrics, optimizers and
-        initializers keep their variables themselves and are left out.
+        The layer is called once. Then its attributes are searched, through lists, tuples, sets, dicts, plain objects
+        and sublayers, and each variable found is looked up in `layer.variables` by identity. Metrics, optimizers and
+        initializers manage their own variables and are left out.
 
     Exempt when:
         Never.
@@ -36,24 +36,24 @@ def variables_are_tracked(trial: Trial) -> Finding:
     untracked = [f"{path} ({describe_variable(variable)})" for path, variable in untracked_variables(trial, layer)]
     if untracked:
         return failed(
-            f"layer.variables holds {len(layer.variables)} variables but lacks {', '.join(untracked[:4])}"
-            f"{f' and {len(untracked) - 4} more' if untracked[4:] else ''}",
-            "Create variables with self.add_weight() and assign sublayers to attributes of the layer itself, or to "
-            "lists and dicts there; make a helper that owns variables a keras.layers.Layer.",
+            f"layer.variables (length {len(layer.variables)}) lacks {', '.join(untracked[:4])}"
+            f"{f' and {len(untracked) - 4} more' if untracked[4:] else ''}; expected every variable of the layer",
+            "Create variables with `self.add_weight()`. Assign sublayers to attributes of the layer, directly or in "
+            "lists and dicts. If a helper object owns variables, make it a `keras.layers.Layer`.",
             untracked=untracked,
         )
     return passed(variables=len(layer.variables))
 
 
 def bad() -> Case:
-    return _tempered(hidden=True)
+    return _tempered_case(hidden=True)
 
 
 def good() -> Case:
-    return _tempered(hidden=False)
+    return _tempered_case(hidden=False)
 
 
-def _tempered(*, hidden: bool) -> Case:
+def _tempered_case(*, hidden: bool) -> Case:
     import keras
 
     class Schedule:

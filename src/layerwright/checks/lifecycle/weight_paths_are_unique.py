@@ -1,10 +1,12 @@
-"""LW105."""
+"""LW105 weight-paths-are-unique."""
 
 from collections import Counter
+from typing import Any
 
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.finding import Finding, failed, passed
+from layerwright.trial.paths import attribute_path
 from layerwright.trial.trial import Trial
 
 
@@ -16,9 +18,9 @@ def weight_paths_are_unique(trial: Trial) -> Finding:
         The paths of `layer.variables` are all different.
 
     Why it matters:
-        Two variables under one path are one entry in everything that goes by path: PyTorch's `parameters()` yields
-        only the last of them, so that an optimizer of its own never trains the other; `Model.get_state_tree()`
-        refuses the model; sharding rules and checkpoints by path cannot tell them apart.
+        Everything that identifies variables by path takes two variables with one path for a single one. PyTorch's
+        `parameters()` yields only the last of them, so a torch optimizer never trains the other.
+        `Model.get_state_tree()` refuses the model. Sharding rules and checkpoints by path cannot tell them apart.
 
     How it is tested:
         The layer is called once and the paths of its variables are counted.
@@ -31,25 +33,30 @@ def weight_paths_are_unique(trial: Trial) -> Finding:
     """
     layer = trial.built()
     counts = Counter(variable.path for variable in layer.variables)
-    repeated = [f"{path!r} ({count} times)" for path, count in counts.items() if count > 1]
+    repeated = [f"{path!r} ({_attributes_with_path(layer, path)})" for path, count in counts.items() if count > 1]
     if repeated:
         return failed(
-            f"{sum(counts.values())} variables share {len(counts)} paths; repeated: {', '.join(repeated[:4])}",
-            "Give each add_weight(name=…) a name of its own within the layer, and each sublayer too.",
+            f"{sum(counts.values())} variables have {len(counts)} different paths; expected a unique path for each, "
+            f"but several have {', '.join(repeated[:4])}",
+            "Give each `add_weight(name=…)` and each sublayer a name that is unique within the layer.",
             repeated=repeated,
         )
     return passed(paths=len(counts))
 
 
+def _attributes_with_path(layer: Any, path: str) -> str:
+    return ", ".join(attribute_path(layer, variable) for variable in layer.variables if variable.path == path)
+
+
 def bad() -> Case:
-    return _affine("weight", "weight")
+    return _affine_case("weight", "weight")
 
 
 def good() -> Case:
-    return _affine("scale", "offset")
+    return _affine_case("scale", "offset")
 
 
-def _affine(first: str, second: str) -> Case:
+def _affine_case(first: str, second: str) -> Case:
     import keras
 
     class Affine(keras.layers.Layer):

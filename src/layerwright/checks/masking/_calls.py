@@ -58,9 +58,7 @@ def _compiled_without_mask(trial: Trial, found: Subject) -> Callable[[Arguments]
     return compiled(trial, found.layer, found.plain, training=False)
 
 
-def training_gradients(
-    trial: Trial, found: Subject, arguments: Arguments, cotangents: list[Array]
-) -> Gradients | None:
+def training_gradients(trial: Trial, found: Subject, arguments: Arguments, cotangents: list[Array]) -> Gradients | None:
     """Return the layer's gradients in training mode, on arguments that pass masks in its first way.
 
     None if the layer cannot be differentiated, which LW502 gradient-is-right reports.

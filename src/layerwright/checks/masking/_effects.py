@@ -99,7 +99,5 @@ def _gradients(
             entries = expanded(*covers[place], gradient.shape) if place in covers else ...
             by_input[gradient_name(name)] = gradient[entries]
     names = variable_names(trial, found)
-    by_weight = {
-        gradient_name(names[path]): value for path, value in gradients.weights.items() if value is not None
-    }
+    by_weight = {gradient_name(names[path]): value for path, value in gradients.weights.items() if value is not None}
     return by_input | by_weight

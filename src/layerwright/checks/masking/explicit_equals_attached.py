@@ -76,7 +76,9 @@ def _masking_makes_usual_masks(found: Subject, plain: Arguments) -> bool:
     """Whether `Masking` makes exactly the usual masks from these arguments."""
     arrays = plain.arrays()
     return all(
-        slot.axes == (0, 1) and arrays[slot.place].ndim == 3 and _mask_marks_nonzero_steps(slot.mask, arrays[slot.place])
+        slot.axes == (0, 1)
+        and arrays[slot.place].ndim == 3
+        and _mask_marks_nonzero_steps(slot.mask, arrays[slot.place])
         for slot in found.slots
     )
 

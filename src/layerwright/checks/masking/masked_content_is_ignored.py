@@ -73,9 +73,14 @@ def masked_content_is_ignored(trial: Trial) -> Finding:
     if changes:
         unused = found.sees_mask and _mask_is_unused(trial, found)
         return failed(
-            f"replacing the values at masked steps by {'±1e4' if has_floats else 'other integers'} changes "
+            f"replacing the values at masked steps with {'±1e4' if has_floats else 'other integers'} changes "
             f"{list_largest_changes(changes)}; expected no change above {tolerance(trial):g}, relative to the largest "
-            "value" + ("; an all-True mask changes nothing: the layer takes a mask but does not use it" if unused else ""),
+            "value"
+            + (
+                "; an all-True mask gives the same outputs: the layer takes a mask but does not use it"
+                if unused
+                else ""
+            ),
             UNUSED_MASK_FIX if unused else FINITE_FIX,
             moved=changes,
         )
@@ -83,8 +88,8 @@ def masked_content_is_ignored(trial: Trial) -> Finding:
     if not changes:
         return passed()
     return failed(
-        f"NaN and infinity at masked steps change {list_largest_changes(changes)}; expected no change (finite values at "
-        "masked steps change nothing)",
+        f"NaN and infinity at masked steps change {list_largest_changes(changes)}; expected no change, as for finite "
+        "values at masked steps",
         NOT_FINITE_FIX,
         moved=changes,
     )

@@ -56,8 +56,8 @@ def no_mask_equals_all_true(trial: Trial) -> Finding:
     difference = largest_difference(without, inference_outputs(trial, found, found.masked(all_true)[1]))
     if difference > tolerance(trial):
         return failed(
-            f"an all-True mask changes the outputs: they differ from those without a mask by {difference:.3g}, relative "
-            f"to the largest value; expected at most {tolerance(trial):g}",
+            f"an all-True mask changes the outputs: they differ from those without a mask by {difference:.3g}, "
+            f"relative to the largest value; expected at most {tolerance(trial):g}",
             "Use the same computation in both cases: if `mask` is None, replace it by `ops.ones(…, dtype='bool')`. "
             "Check that True marks the steps that count.",
         )
@@ -65,8 +65,8 @@ def no_mask_equals_all_true(trial: Trial) -> Finding:
         return failed(
             f"in float16, inputs of {LARGE:g} give finite outputs without a mask, but infinite or NaN outputs with an "
             "all-True mask; expected finite outputs",
-            "Sum in float32 and cast the result back: `ops.sum(ops.cast(inputs, 'float32'), axis=1)`. The largest "
-            "float16 number is 65504: the sum of four steps of 20000 exceeds it, and so does that of 2000 steps of 100.",
+            "Sum in float32, `ops.sum(ops.cast(inputs, 'float32'), axis=1)`, and cast the result back. The largest "
+            "float16 number is 65504: the sum of four steps of 20000 is larger, and so is that of 2000 steps of 100.",
         )
     return passed()
 

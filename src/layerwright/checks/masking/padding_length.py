@@ -48,7 +48,7 @@ def padding_length(trial: Trial) -> Finding:
         1e-5 of their scale, which is their largest absolute value, at least 1 (by 2e-2 in float16, by 2e-1 in
         bfloat16). Unless the case bounds the inputs, this is repeated with all float inputs 10 lower and 10 higher, and
         ten times the tolerance. If the inputs were inferred and the layer does not accept more steps, the last three
-        steps are removed instead. Inconclusive if finite values at masked steps already change the outputs, which LW401
+        steps are removed instead. Inconclusive if finite values at masked steps already change the results, which LW401
         masked-content-is-ignored reports.
 
     Exempt when:
@@ -65,7 +65,7 @@ def padding_length(trial: Trial) -> Finding:
     if pair is None:
         return skipped("the number of time steps is fixed")
     if changes_from_masked_steps(trial, HUGE):
-        return inconclusive("finite values at masked steps change the outputs; see LW401 masked-content-is-ignored")
+        return inconclusive("finite values at masked steps change the results; see LW401 masked-content-is-ignored")
     shorter, plain, masks = pair
     unmasked = unmasked_entries(trial, shorter)
     differences = {
@@ -79,8 +79,9 @@ def padding_length(trial: Trial) -> Finding:
     worst = max(failing, key=lambda shift: differences[shift])
     steps = shorter.masks[0].shape[-1]
     return failed(
-        f"adding {MORE} masked steps to inputs of {steps} steps{f' shifted by {worst:g}' if worst else ''} changes the "
-        f"outputs by {differences[worst]:.3g}, relative to the largest value; expected at most {allowed[worst]:g}",
+        f"{MORE} additional masked steps after the first {steps} change the outputs by {differences[worst]:.3g}, "
+        f"relative to the largest value{f' (with {worst:g} added to the inputs)' if worst else ''}; expected at most "
+        f"{allowed[worst]:g}",
         FIX,
         differences=differences,
     )

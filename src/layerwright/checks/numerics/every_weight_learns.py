@@ -61,7 +61,7 @@ def every_weight_learns(trial: Trial) -> Finding:
             f"`call={{{switches[0]!r}: True}}`.",
         )
     return failed(
-        f"{len(names)} of {len(weights)} trainable weights got a gradient that is None or zero in all {draws} attempts: "
+        f"{len(names)} of {len(weights)} trainable weights got a gradient of None or zero in all {draws} attempts: "
         f"{named}; expected a nonzero gradient for each weight",
         "Use the weight in `call` through differentiable operations: not inside `ops.stop_gradient`, not cast to "
         "integers, not converted with `ops.convert_to_numpy`. Or create it with `trainable=False`, or remove it.",

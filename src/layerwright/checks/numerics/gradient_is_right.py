@@ -79,8 +79,8 @@ def gradient_is_right(trial: Trial) -> Finding:
     slope, gradient = _compare_slope_with_gradient(point, direction, found)[:2]
     return failed(
         f"the gradient with respect to {', '.join(names or point.names)} disagrees with finite differences: along a "
-        f"random direction the slope of a random sum of the outputs is {slope:.5g}, but the gradient predicts "
-        f"{gradient:.5g}",
+        f"random direction the slope of a randomly weighted sum of the outputs is {slope:.5g}, but the gradient "
+        f"predicts {gradient:.5g}",
         "Correct the custom gradient, or remove the `stop_gradient`, cast or rounding that blocks gradients. If the "
         "gradient is meant to differ from the slope, declare `smooth=False`.",
         wrong=names,

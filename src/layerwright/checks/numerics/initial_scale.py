@@ -17,72 +17,74 @@ LEAST, MOST = 1e-4, 1e3
 COPIES = 10
 LEAST_STACKED, MOST_STACKED = 1e-12, 1e6
 FIX = (
-    "Scale initial weights by the number of inputs they sum over (GlorotUniform, HeNormal, VarianceScaling, "
-    "Orthogonal), add a residual connection or normalise; if it is meant, as for a branch that starts at zero, expect "
-    "this finding."
+    "Scale the initial weights by the number of inputs that they sum over (`GlorotUniform`, `HeNormal`, "
+    "`VarianceScaling`, `Orthogonal`), add a residual connection, or normalise. If the scale is intended, as in a "
+    "branch that starts at zero, add LW508 to the `expect` of the case."
 )
 
 
 @check("LW508", "initial-scale", requires=("LW901",), advisory=True)
 def initial_scale(trial: Trial) -> Finding:
-    """A new layer keeps the scale of its inputs, by itself and stacked.
+    """A new layer keeps the scale of its inputs, alone and in a stack of ten copies.
 
     What it proves:
-        Inputs of unit variance give outputs whose root mean square is between 1e-4 and 1e3, and, where outputs have
-        the shape of the inputs, between 1e-12 and 1e6 after ten copies.
+        For inputs of unit variance, the root mean square of the outputs is between 1e-4 and 1e3. If the outputs have
+        the shape of the inputs, it is between 1e-12 and 1e6 after ten copies of the layer in a row.
 
     Why it matters:
-        A kernel drawn with standard deviation 1 over 512 inputs multiplies the scale by 23, ten of them by 4e13; one
-        drawn with 0.001 divides it as fast. Gradients do the same on the way back: the model does not start to learn.
+        A kernel of standard deviation 1 over 512 inputs multiplies the scale by 23. Ten such layers multiply it by
+        4e13. With a standard deviation of 0.001 the scale shrinks even faster. Gradients grow or shrink in the same way
+        on the way back, and the model does not start to learn.
 
     How it is tested:
-        The layer is called as constructed, in inference, masks true throughout: what a layer puts at masked steps, as
-        -3e4 for a softmax to come, has no scale to keep. Where one tensor goes in and one of its shape comes out,
-        the outputs go through nine more copies, constructed from other seeds. The bounds are wide: an LSTM shrinks a
-        small signal to a fifth, a ReLU without its factor of two to 0.7, and both may.
+        The layer is called as constructed, in inference mode, with all-True masks: what a layer writes at masked steps,
+        such as -3e4 before a softmax, has no scale to keep. If the layer turns one tensor into a tensor of the same
+        shape, the outputs pass through nine more copies of the layer, constructed from other seeds. The bounds are wide
+        on purpose: an LSTM shrinks a small signal to a fifth, and a ReLU layer without the factor of two shrinks it to
+        0.7. Both pass.
 
     Exempt when:
-        Never; skipped where the layer has no trainable weights, or is fed integers, or values whose range the case
-        bounds: there is no initialisation or no unit variance to speak of.
+        Never. Skipped if the layer has no trainable weights, takes integers, or takes values whose range the case
+        bounds: then there is no initialisation or no unit variance to check.
 
     References:
         Glorot and Bengio 2010, "Understanding the difficulty of training deep feedforward neural networks", AISTATS;
         He et al. 2015, arXiv:1502.01852.
     """
     layer = trial.construct()
-    arguments = _with_full_masks(trial.usual)
+    arguments = _with_all_true_masks(trial.usual)
     outputs = trial.call(layer, arguments, training=False)
     if not any("float" in str(weight.dtype) for weight in layer.trainable_variables):
         return skipped("the layer has no trainable weights")
     if not all(is_float(spec) and not is_bounded(spec) for spec in specs(trial) if spec.dtype != "bool"):
-        return skipped("the layer is fed integers, or values whose range the case bounds")
-    sizes = [_size(output) for output in leaves(outputs) if output.dtype.kind == "f"]
+        return skipped("the layer takes integers, or values whose range the case bounds")
+    sizes = [_root_mean_square(output) for output in leaves(outputs) if output.dtype.kind == "f"]
     outside = [size for size in sizes if not LEAST <= size <= MOST]
     if outside:
         return warned(
-            f"inputs of unit variance give a new layer's outputs a root mean square of {outside[0]:.3g}; expected "
-            f"between {LEAST:g} and {MOST:g}",
+            f"for inputs of unit variance, the outputs of a new layer have a root mean square of {outside[0]:.3g}; "
+            f"expected between {LEAST:g} and {MOST:g}",
             FIX,
             sizes=sizes,
         )
-    if not _stackable(trial, outputs):
+    if not _is_stackable(trial, outputs):
         return passed(sizes=sizes)
-    sizes = _stacked(trial, arguments, outputs)
+    sizes = _root_mean_squares_when_stacked(trial, arguments, outputs)
     if not LEAST_STACKED <= sizes[-1] <= MOST_STACKED:
         return warned(
-            f"inputs of unit variance have a root mean square of {sizes[-1]:.3g} after {COPIES} new copies of the "
-            f"layer, one after another; expected between {LEAST_STACKED:g} and {MOST_STACKED:g}",
+            f"for inputs of unit variance, the outputs of {COPIES} stacked copies of a new layer have a root mean "
+            f"square of {sizes[-1]:.3g}; expected between {LEAST_STACKED:g} and {MOST_STACKED:g}",
             FIX,
             sizes=sizes,
         )
     return passed(sizes=sizes)
 
 
-def _with_full_masks(arguments: Arguments) -> Arguments:
+def _with_all_true_masks(arguments: Arguments) -> Arguments:
     return arguments.map(lambda array: np.ones_like(array) if array.dtype.kind == "b" else array)
 
 
-def _stackable(trial: Trial, outputs: Any) -> bool:
+def _is_stackable(trial: Trial, outputs: Any) -> bool:
     usual = trial.usual.inputs
     return (
         isinstance(trial.case.inputs, InputSpec)
@@ -91,29 +93,29 @@ def _stackable(trial: Trial, outputs: Any) -> bool:
     )
 
 
-def _stacked(trial: Trial, arguments: Arguments, outputs: Array) -> list[float]:
-    """Return the root mean square of the outputs of each copy of the layer, stacked one after another."""
-    sizes = [_size(outputs)]
+def _root_mean_squares_when_stacked(trial: Trial, arguments: Arguments, outputs: Array) -> list[float]:
+    """Return the root mean square of the outputs of each copy of the layer in a stack."""
+    sizes = [_root_mean_square(outputs)]
     for copy in range(1, COPIES):
         other = Trial(trial.case, trial.seed + copy)
         outputs = other.call(other.construct(), replace(arguments, inputs=outputs), training=False)
-        sizes.append(_size(outputs))
+        sizes.append(_root_mean_square(outputs))
     return sizes
 
 
-def _size(array: Array) -> float:
+def _root_mean_square(array: Array) -> float:
     return float(np.sqrt(np.mean(np.square(array.astype("float64"))))) if array.size else 1.0
 
 
 def bad() -> Case:
-    return _projection(1.0)
+    return _projection_case(1.0)
 
 
 def good() -> Case:
-    return _projection(0.1)
+    return _projection_case(0.1)
 
 
-def _projection(deviation: float) -> Case:
+def _projection_case(deviation: float) -> Case:
     import keras
 
     class Projection(keras.layers.Layer):

@@ -17,54 +17,59 @@ OVERFLOWING = 1e30
 
 @check("LW504", "large-inputs-are-finite", requires=("LW901",))
 def large_inputs_are_finite(trial: Trial) -> Finding:
-    """Outputs stay finite when inputs are a hundred times as large as usual.
+    """Outputs stay finite for inputs that are a hundred times as large as usual.
 
     What it proves:
-        No output that is finite at ordinary inputs turns NaN or infinite at inputs times 100, unless its true value
-        is past what float32 holds.
+        No output that is finite at ordinary inputs becomes NaN or infinite at inputs times 100, unless its true value
+        exceeds the range of float32.
 
     Why it matters:
-        exp(89) is infinite in float32. A softmax without the maximum taken out, log(1 + exp(x)) and
-        exp(x) / (1 + exp(x)) work on the data they were tried on, and give inf or NaN on the first outlier.
+        exp(89) is infinite in float32. A softmax that does not subtract the maximum, log(1 + exp(x)) and
+        exp(x) / (1 + exp(x)) work on ordinary data, but give inf or NaN at the first outlier.
 
     How it is tested:
-        The layer is called in inference on the usual inputs and on the same inputs times 100. If an output overflows,
-        the largest scale at which all were finite is found by halving: a layer whose outputs had by then grown past
-        1e30, as exp itself, overflows because its values do, and passes; one whose outputs were ordinary is failed.
+        The layer is called in inference mode on the usual inputs and on the same inputs times 100. If an output
+        overflows, bisection finds the largest scale at which all outputs are finite. If outputs exceed 1e30 at that
+        scale, as those of exp do, their true values overflow, and the layer passes. If they are ordinary numbers, it
+        fails.
 
     Exempt when:
-        Never; skipped where no float goes in whose range the case leaves open, and for layers that compute in float16.
+        Never. Skipped if the case bounds all floating-point inputs or there are none, or if the layer computes in
+        float16.
 
     References:
         Goodfellow, Bengio and Courville 2016, "Deep Learning", section 4.1; Blanchard, Higham and Higham 2021,
         "Accurately computing the log-sum-exp and softmax functions", IMA Journal of Numerical Analysis 41(4).
     """
     if not has_unbounded_floats(trial):
-        return skipped("the layer is fed no floating-point numbers, or the case bounds them")
+        return skipped("the layer has no floating-point inputs, or the case bounds them")
     if lively(trial).compute_dtype == "float16":
-        return skipped("the layer computes in float16, which holds no number past 65504")
+        return skipped("the layer computes in float16, whose largest number is 65504")
     call = caller(trial, False)
     usual = call(trial.usual)
-    lost = _lost(usual, call(_scaled(trial, SCALE)))
+    lost = _count_no_longer_finite(usual, call(_scaled_inputs(trial, SCALE)))
     if not lost:
         return passed(scale=SCALE)
     low, high = 1.0, SCALE
     for _ in range(HALVINGS):
         middle = (low * high) ** 0.5
-        low, high = (low, middle) if _lost(usual, call(_scaled(trial, middle))) else (middle, high)
-    largest = max(float(np.abs(output[np.isfinite(output)]).max(initial=0.0)) for output in call(_scaled(trial, low)))
+        overflows = _count_no_longer_finite(usual, call(_scaled_inputs(trial, middle))) > 0
+        low, high = (low, middle) if overflows else (middle, high)
+    outputs = call(_scaled_inputs(trial, low))
+    largest = max(float(np.abs(output[np.isfinite(output)]).max(initial=0.0)) for output in outputs)
     if largest >= OVERFLOWING:
-        return passed(f"the outputs themselves grow past what float32 holds, from inputs times {high:.3g} on")
+        return passed(f"the true output values exceed the range of float32 from inputs times {high:.3g} on")
     return failed(
-        f"{lost} of {sum(output.size for output in usual)} output values turned NaN or infinite at inputs times "
-        f"{high:.3g}; at times {low:.3g} the largest was {largest:.3g}",
-        "Take the maximum out before exp (ops.softmax, ops.logsumexp, ops.softplus, ops.log_softmax and ops.sigmoid "
-        "do), and compute with logarithms rather than with products of many numbers.",
+        f"{lost} of {sum(output.size for output in usual)} output values are NaN or infinite at inputs times "
+        f"{SCALE:g}; expected finite values, because just before the overflow, at inputs times {low:.3g}, the largest "
+        f"output value is only {largest:.3g}",
+        "Use `ops.softmax`, `ops.log_softmax`, `ops.logsumexp`, `ops.softplus` or `ops.sigmoid`, which do not "
+        "overflow, or subtract the maximum before `ops.exp`. Add logarithms instead of multiplying many numbers.",
         finite_up_to=low,
     )
 
 
-def _scaled(trial: Trial, scale: float) -> Arguments:
+def _scaled_inputs(trial: Trial, scale: float) -> Arguments:
     pairs = zip(specs(trial), trial.usual.arrays(), strict=True)
     scaled = [
         (array * scale).astype(array.dtype) if is_float(spec) and not is_bounded(spec) else array
@@ -73,8 +78,8 @@ def _scaled(trial: Trial, scale: float) -> Arguments:
     return trial.usual.replace_arrays(scaled)
 
 
-def _lost(usual: list[Array], outputs: list[Array]) -> int:
-    """Count the values that were finite and are not any more."""
+def _count_no_longer_finite(usual: list[Array], outputs: list[Array]) -> int:
+    """Count the values that are finite in the usual outputs but not in these."""
     pairs = [(a, b) for a, b in zip(usual, outputs, strict=True) if a.dtype.kind == "f" and a.shape == b.shape]
     return sum(int((np.isfinite(a) & ~np.isfinite(b)).sum()) for a, b in pairs)
 

@@ -14,70 +14,75 @@ from layerwright.trial.subject import LOW_PRECISION, lively
 from layerwright.trial.trial import Trial
 
 TOLERANCE = 1e-4
-FIX = "Decide which of the two is right; the reference is called as reference(inputs, weights, **call)."
+FIX = (
+    "Find out whether the layer or the reference is incorrect, and correct it. The reference is called as "
+    "`reference(inputs, weights, **call)`."
+)
 
 
 @check("LW506", "matches-reference", requires=("LW901",), exempt={"stateful": True})
 def matches_reference(trial: Trial) -> Finding:
-    """The layer computes what the case's own NumPy reference computes.
+    """The layer computes the same as the case's NumPy reference.
 
     What it proves:
-        In inference the outputs agree with `Case.reference`, with the same weights and call arguments, masks included.
+        In inference mode the outputs agree with those of `Case.reference`, for the same inputs, weights and call
+        arguments, masks included.
 
     Why it matters:
-        The other checks know what every layer should do; only the author knows what this one should. A dozen lines of
-        NumPy in float64, written from the formula and not from the code, find the transposed kernel, the wrong axis
-        and the epsilon that stands outside the root.
+        The other checks know what every layer should do. Only the author knows what this layer should do. A dozen lines
+        of NumPy in float64, written from the formula and not from the code, reveal a transposed kernel, a wrong axis or
+        an epsilon outside the root.
 
     How it is tested:
-        Two draws of inputs, one of them three times as large, weights off their initial values. The reference gets
-        float64 arrays (integers and booleans as they are), the weights by their paths without the layer's own name.
-        Outputs must have its structure's shapes and agree to 1e-4 of the largest reference value, as far as the
-        layer's compute dtype allows.
+        Two random inputs are used, one of them three times as large, and weights are moved off their initial values.
+        The reference gets float64 arrays (integers and booleans as they are) and the weights by their paths, without
+        the layer's own name. The outputs must have the number and the shapes of the reference's outputs. They may
+        differ by 1e-4 of the largest reference value (by 2e-2 if the layer computes in float16, by 2e-1 in bfloat16).
 
     Exempt when:
-        The layer declares `stateful=True`; skipped where the case names no reference.
+        The layer declares `stateful=True`. Skipped if the case has no reference.
 
     References:
         Hatton 1997, "The T experiments: errors in scientific software", IEEE Computational Science and Engineering
         4(2), on independent implementations.
     """
     if trial.case.reference is None:
-        return skipped("the case names no reference")
+        return skipped("the case has no reference")
     for arguments in (trial.usual, trial.arguments(seed=1, scale=3.0)):
-        problem = _disagreement(trial, arguments)
+        problem = _describe_disagreement(trial, arguments)
         if problem:
             return failed(problem, FIX)
     return passed()
 
 
-def _disagreement(trial: Trial, arguments: Arguments) -> str:
+def _describe_disagreement(trial: Trial, arguments: Arguments) -> str:
     assert trial.case.reference is not None
     layer = lively(trial)
     outputs = leaves(trial.call(layer, arguments, training=False))
-    exact = arguments.map(_widened)
+    exact = arguments.map(_to_float64)
+    # The reference is the user's code and may raise anything.
     try:
-        made = trial.case.reference(exact.inputs, _weights(layer), **exact.call)
-        expected = [np.asarray(leaf) for leaf in leaves(made)]
-    except Exception as error:  # the reference is the user's, and may raise anything
+        returned = trial.case.reference(exact.inputs, _weights_by_path(layer), **exact.call)
+        expected = [np.asarray(leaf) for leaf in leaves(returned)]
+    except Exception as error:
         return f"the reference raised {quote(error)}"
     if len(outputs) != len(expected):
-        return f"the layer returned {len(outputs)} outputs, the reference {len(expected)}"
+        return f"the layer returned {len(outputs)} outputs, but the reference returned {len(expected)}"
     tolerance = LOW_PRECISION.get(str(layer.compute_dtype), TOLERANCE)
     for place, (output, wanted) in enumerate(zip(outputs, expected, strict=True)):
         if output.shape != wanted.shape:
-            return f"output {place} has shape {output.shape}, the reference's {wanted.shape}"
-        difference, scale = _apart(output, wanted)
+            return f"output {place} has shape {output.shape}, but that of the reference has shape {wanted.shape}"
+        difference, scale = _difference_and_scale(output, wanted)
         if not difference <= tolerance * scale:
             return (
-                f"output {place} differs from the reference by up to {difference:.3g}, where the largest value is "
-                f"{scale:.3g}; expected at most {tolerance:g} of that"
+                f"output {place} differs from the reference by up to {difference:.3g}; expected at most "
+                f"{tolerance * scale:.3g} ({tolerance:g} times the largest value)"
             )
     return ""
 
 
-def _apart(output: Array, wanted: Array) -> tuple[float, float]:
-    """Return the largest difference, and the largest absolute value wanted. Equal NaN and infinities are equal."""
+def _difference_and_scale(output: Array, wanted: Array) -> tuple[float, float]:
+    """Return the largest difference, and the largest absolute value of the reference. NaN equals NaN."""
     ours, theirs = output.astype("float64"), wanted.astype("float64")
     finite = np.isfinite(theirs)
     if not np.array_equal(ours[~finite], theirs[~finite], equal_nan=True):
@@ -86,29 +91,29 @@ def _apart(output: Array, wanted: Array) -> tuple[float, float]:
     return float(np.abs(ours[finite] - theirs[finite]).max(initial=0.0)), max(scale, 1e-6)
 
 
-def _weights(layer: Any) -> dict[str, Array]:
+def _weights_by_path(layer: Any) -> dict[str, Array]:
     import keras
 
     return {
-        variable.path.removeprefix(f"{layer.name}/"): _widened(keras.ops.convert_to_numpy(variable.value))
+        variable.path.removeprefix(f"{layer.name}/"): _to_float64(keras.ops.convert_to_numpy(variable.value))
         for variable in layer.variables
     }
 
 
-def _widened(array: Any) -> Array:
-    narrow: Array = np.asarray(array)
-    return narrow if narrow.dtype.kind in "iubUSO" else narrow.astype("float64")
+def _to_float64(array: Any) -> Array:
+    given: Array = np.asarray(array)
+    return given if given.dtype.kind in "iubUSO" else given.astype("float64")
 
 
 def bad() -> Case:
-    return _standardised(epsilon_inside=False)
+    return _standardised_case(epsilon_inside=False)
 
 
 def good() -> Case:
-    return _standardised(epsilon_inside=True)
+    return _standardised_case(epsilon_inside=True)
 
 
-def _standardised(*, epsilon_inside: bool) -> Case:
+def _standardised_case(*, epsilon_inside: bool) -> Case:
     import keras
 
     class Standardised(keras.layers.Layer):

@@ -1,5 +1,6 @@
 """LW507."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from layerwright.core.check import check
 from layerwright.core.finding import Finding, passed, skipped, warned
 from layerwright.trial.arguments import Array
 from layerwright.trial.compare import leaves
+from layerwright.trial.paths import attribute_path
 from layerwright.trial.subject import lively
 from layerwright.trial.trial import Trial, restore, snapshot
 
@@ -20,12 +22,12 @@ NEGLIGIBLE = 1e-5
 
 @dataclass(frozen=True)
 class Rank:
-    """How many independent directions a weight's gradient has.
+    """The degrees of freedom of a weight: how many independent directions its gradients span.
 
     Attributes:
-        path: The weight.
-        size: How many of its entries any gradient reaches.
-        rank: How many directions were found; at most as many as gradients were drawn.
+        path: The path of the weight, such as `self.hidden.kernel`.
+        size: How many of its entries get a gradient.
+        rank: How many independent directions were found, at most the number of gradients.
     """
 
     path: str
@@ -33,33 +35,39 @@ class Rank:
     rank: int
 
     @property
-    def is_wasted(self) -> bool:
-        """Whether the weight acts as fewer than half of its entries, and more draws would not have found others."""
-        return self.rank < min(DRAWS, self.size / 2)
+    def expected(self) -> int:
+        """The smallest rank that passes."""
+        return math.ceil(min(DRAWS, self.size / 2))
+
+    @property
+    def is_too_low(self) -> bool:
+        """Whether the rank is less than half of the entries. It is exact if it is less than the number of gradients."""
+        return self.rank < self.expected
 
 
 @check("LW507", "weights-are-identifiable", requires=("LW501",), advisory=True)
 def weights_are_identifiable(trial: Trial) -> Finding:
-    """No weight has many entries that act as few.
+    """No weight has far fewer degrees of freedom than entries.
 
     What it proves:
-        The outputs depend on each trainable weight in at least half as many independent directions as it has entries,
-        or in a dozen.
+        The outputs depend on each trainable weight in at least half as many independent directions as the weight has
+        entries, or in at least twelve.
 
     Why it matters:
-        A kernel that is summed before it is used, a gate repeated over an axis and angles of which only the sum counts
-        look like 192 parameters and act as 6. The model is smaller than its parameter count says, and its updates are
-        larger than the learning rate says.
+        Some weights have redundant entries: a kernel that is summed before it is used, a gate that is repeated along an
+        axis, angles of which only the sum matters. Such a weight may look like 192 parameters and act like 6. The model
+        is then smaller than its parameter count suggests, and its updates are larger than the learning rate suggests.
 
     How it is tested:
-        Weights are moved off their initial values at random, up and down. Twelve gradients are drawn, each for other
-        inputs and random factors on the outputs. A weight with r free directions gives a matrix of rank r, whatever is
-        drawn; r under 12 is therefore exact. Entries that no gradient reaches, as rows of an embedding, do not count.
-        Every weight is judged by itself, and a few lost directions are no matter: the bias of attention's keys, a
-        scale before a normalisation and the level of logits before a softmax are lost in sound layers too.
+        Weights are moved off their initial values at random, up and down. Twelve gradients are computed, each for other
+        inputs and other random factors of the outputs. The gradients of a weight with r degrees of freedom form a
+        matrix of rank r, so a rank below twelve is exact. Entries that get no gradient, such as unused rows of an
+        embedding, do not count. Each weight is checked separately, and a few lost directions do not matter, because
+        correct layers lose some too: the bias of attention keys, a scale before a normalisation, the level of logits
+        before a softmax.
 
     Exempt when:
-        Never; skipped where the layer has no trainable weights.
+        Never. Skipped if the layer has no trainable weights.
 
     References:
         Rothenberg 1971, "Identification in Parametric Models", Econometrica 39(3); Catchpole and Morgan 1997,
@@ -67,24 +75,30 @@ def weights_are_identifiable(trial: Trial) -> Finding:
     """
     if not lively(trial).trainable_variables:
         return skipped("the layer has no trainable weights")
-    ranks = list(_ranks(trial))
-    wasted = [each for each in ranks if each.is_wasted]
-    if wasted:
-        said = ", ".join(f"the {each.size} entries of {each.path} act as {each.rank}" for each in wasted[:4])
+    ranks = list(_gradient_ranks(trial))
+    too_low = [each for each in ranks if each.is_too_low]
+    if too_low:
+        weights = ", ".join(
+            f"{each.path} has {each.size} entries but only {each.rank} degrees of freedom (expected at least "
+            f"{each.expected})"
+            for each in too_low[:4]
+        )
         return warned(
-            f"{said}: over {DRAWS} random gradients no more directions were found",
-            "Keep only as many parameters as act, or use the others apart from each other (look for a sum, a mean or "
-            "a product of weights before the inputs come in); if it is meant, expect this finding.",
+            weights,
+            "Keep only as many parameters as act independently, or use the others separately: look for a sum, mean or "
+            "product of weights that is computed before the inputs are used. If this is intended, add LW507 to the "
+            "`expect` of the case.",
             ranks={each.path: each.rank for each in ranks},
         )
     return passed(ranks={each.path: each.rank for each in ranks})
 
 
-def _ranks(trial: Trial) -> Iterator[Rank]:
+def _gradient_ranks(trial: Trial) -> Iterator[Rank]:
     layer, rng = lively(trial), np.random.default_rng(trial.seed)
     usual = snapshot(layer.trainable_variables)
     for (weight, _), (_, initial) in zip(usual, snapshot(trial.built().trainable_variables), strict=True):
-        if "float" in str(weight.dtype):  # up and down: all up, and no ReLU would ever be off
+        # Up and down: if all weights were larger than before, every ReLU might be active.
+        if "float" in str(weight.dtype):
             weight.assign((initial + 0.1 * rng.standard_normal(initial.shape)).astype(initial.dtype))
     outputs = leaves(trial.call(layer, trial.usual, training=False))
     shapes = [output.shape for output in outputs if output.dtype.kind == "f"]
@@ -96,12 +110,13 @@ def _ranks(trial: Trial) -> Iterator[Rank]:
             if gradient is not None and gradient.size > 2 and np.isfinite(gradient).all():
                 rows.setdefault(path, []).append(gradient.astype("float64").ravel())
     restore(usual)
+    names = {weight.path: attribute_path(layer, weight) for weight, _ in usual}
     for path, gradients in rows.items():
         if len(gradients) == DRAWS:
-            yield _rank(path, np.stack(gradients))
+            yield _rank_of_gradients(names[path], np.stack(gradients))
 
 
-def _rank(path: str, gradients: Array) -> Rank:
+def _rank_of_gradients(path: str, gradients: Array) -> Rank:
     reached = gradients[:, np.abs(gradients).max(axis=0) > 0]
     lengths = np.linalg.norm(reached, axis=1, keepdims=True)
     rows = reached / np.where(lengths > 0, lengths, 1.0)

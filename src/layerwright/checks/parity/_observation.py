@@ -1,4 +1,4 @@
-"""What one backend computes with a layer, in NumPy, so that another can be held against it."""
+"""What a layer computes on one backend, as NumPy arrays, so that backends can be compared."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ from layerwright.trial.compare import bitwise_equal
 from layerwright.trial.trial import Trial, randomise, restore, snapshot
 
 Weights = tuple[tuple[str, Array], ...]
-"""The path of each weight without the layer's own name, and its value."""
+"""The path of each weight, without the layer's own name, and its value."""
 
 
 @dataclass(frozen=True)
@@ -19,12 +19,13 @@ class Observation:
     """What a layer computes on one backend with given weights.
 
     Attributes:
-        arguments: What it was called with.
-        weights: Its weights; on every backend but the first those of the first.
-        outputs: In inference; None where it draws random numbers there.
-        training: The outputs with `training=True`; None where it draws random numbers.
-        gradients: By the weights and the inputs, for the same cotangents everywhere; None where there are none.
-        losses: What it adds to the loss.
+        arguments: The arguments that it was called with.
+        weights: Its weights. All backends use those of the first.
+        outputs: The outputs in inference mode; None if they are random.
+        training: The outputs with `training=True`; None if they are random.
+        gradients: The gradients with respect to weights and inputs, for the same cotangents on all backends; None if
+            they are not compared.
+        losses: The losses that the layer adds.
     """
 
     arguments: tuple[Array, ...]
@@ -36,7 +37,7 @@ class Observation:
 
 
 def weights_of(layer: Any) -> Weights:
-    """Return the weights of a built layer; seeds are no weights."""
+    """Return the weights of a built layer. The state of seed generators is not a weight."""
     import keras
 
     return tuple(
@@ -46,10 +47,10 @@ def weights_of(layer: Any) -> Weights:
 
 
 def layer_with(trial: Trial, weights: Weights | None) -> Any:
-    """Return a built layer with these weights, or with weights moved off their initial values.
+    """Return a built layer with these weights, or, if they are None, with weights moved off their initial values.
 
     Raises:
-        LayerError: If the layer has other weights here.
+        LayerError: If the layer's weights have other paths or shapes on this backend.
     """
     layer = trial.built()
     if weights is None:
@@ -59,15 +60,15 @@ def layer_with(trial: Trial, weights: Weights | None) -> Any:
     ours, theirs = ([f"{path} {value.shape}" for path, value in each] for each in (here, weights))
     if ours != theirs:
         other = sorted(set(ours) ^ set(theirs)) or ours
-        error = ValueError(f"the layer has other weights here: {', '.join(other[:4])}")
-        raise LayerError("taking over the weights of another backend", error)
+        error = ValueError(f"these weights do not exist on both backends: {', '.join(other[:4])}")
+        raise LayerError("copying the weights from another backend", error)
     for weight, (_, value) in zip(layer.weights, weights, strict=True):
         weight.assign(value)
     return layer
 
 
-def steady(trial: Trial, layer: Any, *, training: bool) -> tuple[Array, ...] | None:
-    """Return the layer's outputs, or None if they depend on seeds, which no two backends share."""
+def outputs_unless_random(trial: Trial, layer: Any, *, training: bool) -> tuple[Array, ...] | None:
+    """Return the layer's outputs; None if they depend on seeds, because each backend draws other random numbers."""
     before = snapshot(layer.non_trainable_variables)
     first = trial.call(layer, trial.usual, training=training, keep_state=True)
     if trial.case.traits.random:
@@ -75,11 +76,11 @@ def steady(trial: Trial, layer: Any, *, training: bool) -> tuple[Array, ...] | N
         if not bitwise_equal(first, second):
             first = None
     restore(before)
-    return None if first is None else _by_place(first)
+    return None if first is None else _arrays_sorted_by_path(first)
 
 
-def _by_place(outputs: Any) -> tuple[Array, ...]:
-    """Return the arrays of an output structure in an order that all backends share: `keras.tree` has two for dicts."""
+def _arrays_sorted_by_path(outputs: Any) -> tuple[Array, ...]:
+    """Return the arrays of an output structure, in the same order on all backends. That of `keras.tree` differs."""
     import keras
 
     placed = sorted(keras.tree.flatten_with_path(outputs), key=lambda item: str(item[0]))

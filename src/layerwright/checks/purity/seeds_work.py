@@ -42,11 +42,11 @@ def seeds_work(trial: Trial) -> Finding:
         determine the values, a run cannot be reproduced.
 
     How it is tested:
-        The check calls a layer up to eight times in a row on the same inputs, in training and, if nothing random happens
-        there, in inference. Not all outputs may be equal. It repeats the calls from the restored state; the outputs
-        must be the same. So must those of two layers constructed with the same `seed` under different global seeds.
-        Finally, a batch that contains one sample several times must not give equal rows, unless the layer couples
-        samples.
+        The check calls a layer up to eight times in a row on the same inputs, in training and, if nothing random
+        happens there, in inference. Not all outputs may be equal. It repeats the calls from the restored state; the
+        outputs must be the same. So must those of two layers constructed with the same `seed` under different global
+        seeds. Finally, a batch that contains one sample several times must not give equal rows, unless the layer
+        couples samples.
 
     Exempt when:
         The layer does not declare `random=True`.

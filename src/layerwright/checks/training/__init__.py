@@ -1,1 +1,1 @@
-"""LW10: training, memory and cost."""
+"""LW10: training, memory use and cost."""

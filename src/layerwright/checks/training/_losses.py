@@ -1,4 +1,4 @@
-"""The losses of a layer, and regularisers that remember what they were asked about."""
+"""The losses of a layer, and regularizers that record the tensors that they receive."""
 
 import inspect
 from collections.abc import Mapping, Sequence
@@ -13,25 +13,25 @@ from layerwright.trial.trial import Trial
 SUFFIX = "_regularizer"
 
 
-def regularised(trial: Trial) -> tuple[Any, Mapping[str, Any]]:
-    """Return an unbuilt layer with a `recorder` for each regulariser that its constructor names, and these by name.
+def construct_with_recorders(trial: Trial) -> tuple[Any, Mapping[str, Any]]:
+    """Return an unbuilt layer with a `recorder` for each regularizer argument, and the recorders by argument name.
 
-    The layer is as the case has it if its constructor names none, or refuses them.
+    If the constructor has no regularizer argument or rejects the recorders, the layer is constructed as in the case.
     """
-    recorders = {name: recorder(trial) for name in _regularisers(trial)}
+    recorders = {name: recorder(trial) for name in _regularizer_arguments(trial)}
     try:
         return trial.construct(**recorders), recorders
     except LayerError:
         return trial.construct(), {}
 
 
-def plain(trial: Trial) -> Any:
-    """Return an unbuilt layer without the regularisers that its constructor names."""
-    return trial.construct(**dict.fromkeys(_regularisers(trial)))
+def construct_without_regularizers(trial: Trial) -> Any:
+    """Return an unbuilt layer whose regularizer arguments are None."""
+    return trial.construct(**dict.fromkeys(_regularizer_arguments(trial)))
 
 
 def recorder(trial: Trial) -> Any:
-    """Return a squared regulariser that keeps, in `seen`, each array that it was asked about."""
+    """Return an L2 regularizer that records each array that it receives in `seen`."""
     import keras
 
     class Recorder(keras.regularizers.Regularizer):
@@ -50,7 +50,7 @@ def recorder(trial: Trial) -> Any:
 
 
 def penalty(x: Any) -> Any:
-    """Return what a `recorder` adds for a tensor."""
+    """Return the loss that a `recorder` adds for a tensor."""
     import keras
 
     return 0.01 * keras.ops.sum(keras.ops.square(x))
@@ -64,27 +64,27 @@ def loss_values(layer: Any) -> list[float]:
 
 
 def weight_losses(layer: Any) -> float:
-    """Return the losses that come from the regularisers of the layer's weights, whatever it is called on."""
+    """Return the sum of the losses from weight regularizers, which do not depend on the inputs."""
     import keras
 
     found = [weight.regularizer(weight) for weight in layer.trainable_weights if weight.regularizer is not None]
     return float(sum(np.asarray(keras.ops.convert_to_numpy(loss)).sum() for loss in found))
 
 
-def once(arrays: Sequence[Array], outputs: Sequence[Array]) -> list[Array]:
-    """Leave out arrays that come again, unless outputs do: a state may well be returned beside the output it equals."""
-    left: list[Array] = []
+def without_repeats(arrays: Sequence[Array], outputs: Sequence[Array]) -> list[Array]:
+    """Remove repeated arrays, except those that the layer outputs as often: a state may equal the output beside it."""
+    kept: list[Array] = []
     for array in arrays:
-        if _count(array, left) < max(1, _count(array, outputs)):
-            left.append(array)
-    return left
+        if _occurrences(array, kept) < max(1, _occurrences(array, outputs)):
+            kept.append(array)
+    return kept
 
 
-def _count(array: Array, among: Sequence[Array]) -> int:
+def _occurrences(array: Array, among: Sequence[Array]) -> int:
     return sum(array.shape == other.shape and np.array_equal(array, other) for other in among)
 
 
-def _regularisers(trial: Trial) -> list[str]:
+def _regularizer_arguments(trial: Trial) -> list[str]:
     try:
         parameters = inspect.signature(trial.case.layer).parameters
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""LW1006."""
+"""LW1006 cost-grows-with-the-batch."""
 
 from layerwright.core.case import Case
 from layerwright.core.check import check
@@ -10,7 +10,7 @@ from layerwright.trial.subject import lively
 from layerwright.trial.trial import Trial, blaming
 
 FACTORS = (1, 2, 3)
-"""Batch sizes tried, in usual batches; the third only of a layer whose operations were more at the second."""
+"""Batch sizes, in multiples of the usual batch. The third is used only if the second needed more operations."""
 
 
 @check(
@@ -21,20 +21,20 @@ FACTORS = (1, 2, 3)
     advisory=True,
 )
 def cost_grows_with_the_batch(trial: Trial) -> Finding:
-    """A larger batch takes larger operations, not more of them: nothing loops over samples.
+    """A call on a larger batch does not need more operations: the layer does not loop over samples.
 
     What it proves:
-        The number of operations that a call carries out does not grow with the number of samples.
+        The number of operations in a call does not grow with the number of samples.
 
     Why it matters:
-        A Python loop, `ops.map` or `ops.fori_loop` over the batch gives the right numbers, and takes as many times
-        longer as there are samples: what one matrix product does at once, the device is asked for one by one.
+        A loop over the batch, in Python or with `ops.map` or `ops.fori_loop`, gives correct results but is slow: the
+        device runs many small operations one after another instead of one large operation.
 
     How it is tested:
-        By counting, not by the clock. Operations are counted at one, two and three usual batches, in inference: those
-        carried out eagerly on TensorFlow and torch, those of the traced program on JAX, the body of a loop as often
-        as it is gone through. One operation more for each sample, from each size to the next, is what the layer is
-        warned of.
+        The check counts operations; it does not measure time. It counts them in inference for one, two and three times
+        the usual batch: eager operations on TensorFlow and torch, operations of the traced program on JAX, where the
+        body of a loop counts once for each iteration. It warns if each larger batch needs at least one more operation
+        for each additional sample.
 
     Exempt when:
         The layer declares `fixed_shape` or `stateful`.
@@ -45,30 +45,31 @@ def cost_grows_with_the_batch(trial: Trial) -> Finding:
     counts: list[int] = []
     for factor in FACTORS:
         try:
-            found = _operations(trial, factor * trial.batch)
+            found = _count_operations(trial, factor * trial.batch)
         except LayerError as error:
             return inconclusive(str(error))
         if found is None:
-            return inconclusive("the traced program holds a while loop, and how often it is gone through is not known")
+            return inconclusive("the traced program contains a while loop with an unknown number of iterations")
         counts.append(found)
         if factor > 1 and counts[-1] - counts[-2] < trial.batch:
             return passed(operations=counts)
     sizes = [factor * trial.batch for factor in FACTORS]
-    seen = ", ".join(f"{count} on {size} samples" for count, size in zip(counts, sizes, strict=True))
+    seen = ", ".join(f"{count} for {size} samples" for count, size in zip(counts, sizes, strict=True))
+    growth = (counts[-1] - counts[0]) / (sizes[-1] - sizes[0])
     return warned(
-        f"a call carries out {seen}, which is {(counts[-1] - counts[0]) / (sizes[-1] - sizes[0]):.3g} operations more "
-        "for each sample; expected the same number",
-        "Do it for all samples at once: with operations that broadcast over axis 0, ops.einsum, ops.take_along_axis "
-        "or ops.vectorized_map, instead of a loop or ops.map over the batch.",
+        f"the number of operations in a call is {seen}: {growth:.3g} more for each sample; expected the same number "
+        "for every batch size",
+        "Replace the loop or `ops.map` over the batch by operations on all samples at once: broadcasting over axis 0, "
+        "`ops.einsum`, `ops.take_along_axis` or `ops.vectorized_map`.",
         operations=counts,
     )
 
 
-def _operations(trial: Trial, samples: int) -> int | None:
-    """Count the operations of a call on so many samples; those of a first call, which may set things up, are not."""
+def _count_operations(trial: Trial, samples: int) -> int | None:
+    """Count the operations of a call on this many samples. The layer was called before, so set-up is not counted."""
     layer, arguments = lively(trial), trial.arguments(samples)
     function = pure(layer, arguments, training=False)
-    with blaming(f"calling it on {describe(arguments)}"), trial.backend.inference():
+    with blaming(f"calling the layer on {describe(arguments)}"), trial.backend.inference():
         return trial.backend.operations(function, tensors_of(layer, arguments))
 
 

@@ -1,4 +1,4 @@
-"""LW1005."""
+"""LW1005 data-parallel."""
 
 from collections.abc import Sequence
 
@@ -14,10 +14,11 @@ from layerwright.trial.subject import caller, draws, lively, tolerance
 from layerwright.trial.trial import Trial
 
 ROUNDING = 10.0
-"""How much more rounding a gradient may have than an output."""
+"""How many times more rounding error a gradient may have than an output."""
 FIX = (
-    "Compute nothing from the batch as a whole, not even under ops.stop_gradient or in a custom gradient: average over "
-    'axes after the first. If samples are to meet, declare batch="coupled" or batch="coupled-in-training".'
+    "Do not compute anything over axis 0, the batch axis, not even inside `ops.stop_gradient` or a custom gradient: "
+    "reduce over later axes, such as `ops.mean(x, axis=-1)`. If the layer combines samples on purpose, declare "
+    "`batch='coupled'` or `batch='coupled-in-training'`."
 )
 
 
@@ -28,42 +29,45 @@ FIX = (
     exempt={"batch": "coupled", "fixed_shape": True, "stateful": True},
 )
 def data_parallel(trial: Trial) -> Finding:
-    """Devices that share a batch compute what one computes: the same outputs and the same gradients.
+    """Training on several devices gives the same outputs and gradients as training on one device.
 
     What it proves:
-        A sample alone has the outputs, the gradients by its inputs and the share of the gradients by the weights that
-        it has within the batch; so the gradients of several devices sum to those of one.
+        A sample alone has the same outputs, the same gradients with respect to its inputs, and the same share of the
+        weight gradients as in a batch. The gradients of several devices therefore sum to those of one device.
 
     Why it matters:
-        Data-parallel training hands each device a part of the batch and sums the gradients. A layer whose gradient
-        mixes samples, though its outputs do not (a straight-through batch mean, a gradient scaled by the batch's), or
-        that couples samples in training unannounced, learns something else on two devices than on one.
+        In data-parallel training, each device processes a part of the batch, and the gradients are summed. If the
+        gradient of a layer mixes samples although its outputs do not, as in a straight-through batch mean, training on
+        two devices differs from training on one. The same is true of a layer that couples samples in training without
+        declaring it.
 
     How it is tested:
-        The device is simulated. The layer, its weights off their initial values, is called on and differentiated by
-        the usual batch, with cotangents that are zero but for the first sample's, and by that sample alone. This is
-        done with `training=True`, unless the layer draws random numbers there or declares that it couples samples in
-        training. Allowed is rounding: 1e-5 of the outputs' scale (more in half precision), ten times that of the
-        largest gradient. How a framework moves data between devices is not tested.
+        The check simulates devices; it does not test how a framework moves data between them. It changes the layer's
+        weights from their initial values, and computes outputs and gradients for the usual batch and for its first
+        sample alone. For the batch, the gradients of all other samples' outputs are zero. It does so with
+        `training=True`, unless the layer draws random numbers in training or declares that it couples samples there.
+        Outputs may differ by 1e-5 of their largest value (more in half precision), gradients by ten times as much.
 
     Exempt when:
-        The layer declares `batch="coupled"`, `fixed_shape` or `stateful`; or draws random numbers in inference.
+        The layer declares `batch="coupled"`, `fixed_shape` or `stateful`, or draws random numbers in inference.
 
     References:
         keras.io/guides/distribution; Goyal et al. 2017, arXiv:1706.02677, on gradients summed over workers.
     """
     traits = trial.case.traits
     if traits.batch == "independent" and not traits.random:
-        found = _compared(trial, training=True)
+        found = _compare_sample_with_batch(trial, training=True)
         if found.outcome is Outcome.PASSED or not draws(trial, training=True):
             return found
     if draws(trial):
-        return inconclusive("the layer draws random numbers in inference, and a part of a batch means other draws")
-    return _compared(trial, training=False)
+        return inconclusive(
+            "the layer draws random numbers in inference, so a sample alone gets other random values than in a batch"
+        )
+    return _compare_sample_with_batch(trial, training=False)
 
 
-def _compared(trial: Trial, *, training: bool) -> Finding:
-    """Compare what a sample has within the batch with what it has alone."""
+def _compare_sample_with_batch(trial: Trial, *, training: bool) -> Finding:
+    """Compare the outputs and gradients of a sample in the batch with those of the sample alone."""
     sample = trial.usual.rows(slice(1))
     outputs, share = (caller(trial, training)(arguments) for arguments in (trial.usual, sample))
     cotangents = cotangents_for(trial, [leaf for leaf in share if "float" in leaf.dtype.name])
@@ -72,17 +76,20 @@ def _compared(trial: Trial, *, training: bool) -> Finding:
     within = gradients(trial, lively(trial), trial.usual, training=training, cotangents=padded)
     found = {
         "outputs": largest_difference([output[:1] for output in outputs], share),
-        "gradients by its inputs": _apart(
+        "gradients by its inputs": _largest_gradient_difference(
             within.inputs, [each if each is None else _followed_by_zeros(each, trial.batch) for each in alone.inputs]
         ),
-        "share of the gradients by the weights": _apart(list(within.weights.values()), list(alone.weights.values())),
+        "share of the gradients by the weights": _largest_gradient_difference(
+            list(within.weights.values()), list(alone.weights.values())
+        ),
     }
     for what, difference in found.items():
         allowed = tolerance(trial) * (1.0 if what == "outputs" else ROUNDING)
         if difference > allowed:
             return failed(
-                f"with training={training}, a sample's {what} differ by {difference:.3g} of their scale between a "
-                f"batch of {trial.batch} and the sample alone; at most {allowed:g} is rounding",
+                f"with training={training}, a sample's {what.replace(' by ', ' with respect to ')} differ by "
+                f"{difference:.3g} of their largest value between a batch of {trial.batch} and the sample alone; "
+                f"expected at most {allowed:g}",
                 FIX,
                 differences=found,
             )
@@ -93,8 +100,8 @@ def _followed_by_zeros(array: Array, samples: int) -> Array:
     return np.concatenate([array, np.zeros((samples - 1, *array.shape[1:]), array.dtype)])
 
 
-def _apart(within: Sequence[Array | None], alone: Sequence[Array | None]) -> float:
-    """Return how far gradients are apart, relative to the largest of them all: some are zero but for rounding."""
+def _largest_gradient_difference(within: Sequence[Array | None], alone: Sequence[Array | None]) -> float:
+    """Return the largest difference of gradients, relative to the largest of all: some are zero except for rounding."""
     pairs = [
         (np.asarray(a), np.asarray(b)) for a, b in zip(within, alone, strict=True) if a is not None and b is not None
     ]

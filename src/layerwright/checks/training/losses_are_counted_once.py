@@ -1,10 +1,18 @@
-"""LW1003."""
+"""LW1003 losses-are-counted-once."""
 
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from layerwright.checks.training._losses import SUFFIX, loss_values, once, penalty, plain, regularised, weight_losses
+from layerwright.checks.training._losses import (
+    SUFFIX,
+    construct_with_recorders,
+    construct_without_regularizers,
+    loss_values,
+    penalty,
+    weight_losses,
+    without_repeats,
+)
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.finding import Finding, failed, inconclusive, passed, skipped
@@ -12,45 +20,47 @@ from layerwright.trial.arguments import Arguments, Array, describe
 from layerwright.trial.compare import leaves
 from layerwright.trial.trial import Trial, blaming, randomise, restore, snapshot
 
-REPEATED = (
-    "Leave weights to add_weight(regularizer=…) and outputs to super().__init__(activity_regularizer=…), and do not "
-    "call add_loss() for them as well; keep no list of losses on self."
+FIX = (
+    "Pass weight regularizers to `self.add_weight(…, regularizer=…)` and an activity regularizer to "
+    "`super().__init__(activity_regularizer=…, **kwargs)`. Do not call `add_loss()` for them again, and do not keep a "
+    "list of losses on `self`."
 )
 PRECISION = 1e-3
 SEEDS = 4
-"""Under how many seeds losses are equal before they are taken not to change with them."""
+"""The number of seeds under which losses must be equal to count as independent of random values."""
 
 
 @check("LW1003", "losses-are-counted-once", requires=("LW901", "LW201"), exempt={"stateful": True})
 def losses_are_counted_once(trial: Trial) -> Finding:
-    """What `add_loss` and regularisers add is counted once a call: neither doubled nor piled up nor lost.
+    """Losses from `add_loss` and regularizers are counted exactly once per call.
 
     What it proves:
-        The losses of a call are those of that call; each regulariser acts, once for what it regularises; and a model
-        that calls the layer twice trains on the losses of both calls and on those of the weights once.
+        `layer.losses` contains only the losses of the last call. Each regularizer is applied, and once for each tensor.
+        A model that calls the layer twice trains on the losses of both calls, and on weight regularization once.
 
     Why it matters:
-        Nobody looks at the terms of a loss. A penalty that is added twice, or never, trains another model than the one
-        described, and one that grows with every call drowns the data.
+        Users rarely inspect the terms of a loss. If a penalty is added twice or never, the model trains on another loss
+        than intended. If losses accumulate from call to call, they soon dominate the loss of the data.
 
     How it is tested:
-        Every constructor argument that ends in `_regularizer` is given a regulariser that remembers what it was asked
-        about. The losses of three calls are compared, then their sum with what the regularisers should add, with the
-        losses of a functional model that calls the layer on two inputs, and with what `train_on_batch` returns for one
-        that calls it once and has no other loss. All with `training=True`, to 1e-3.
+        The check passes a recording regularizer for every constructor argument that ends in `_regularizer`. It compares
+        the losses of three calls, and their sum with what the regularizers should add. It compares the sum with the
+        losses of a functional model that calls the layer on two inputs. It also compares it with the loss that
+        `train_on_batch` returns for a model that calls the layer once and has no other loss. All calls have
+        `training=True`. The allowed relative difference is 1e-3.
 
     Exempt when:
-        The layer declares `stateful`; or it adds no losses and its constructor names no regulariser. One whose losses
-        change with its random draws is not tried in a model.
+        The layer declares `stateful`, or it adds no losses and its constructor takes no regularizer. If the losses
+        depend on random values, the comparison with models is inconclusive.
 
     References:
         keras.io/api/layers/base_layer, "add_loss method"; keras.io/api/layers/regularizers.
     """
-    layer, recorders = regularised(trial)
+    layer, recorders = construct_with_recorders(trial)
     trial.call(layer, trial.usual, training=True)
     first = loss_values(layer)
     if not first and not recorders:
-        return skipped("the layer adds no losses, and its constructor names no regularizer")
+        return skipped("the layer adds no losses, and its constructor takes no regularizer")
     randomise(layer)
     trial.call(layer, trial.usual, training=True)
     second = loss_values(layer)
@@ -58,48 +68,52 @@ def losses_are_counted_once(trial: Trial) -> Finding:
         recorder.seen.clear()
     outputs = leaves(trial.call(layer, trial.usual, training=True))
     third = loss_values(layer)
-    if len(first) != len(second) or not _agree(sum(second), sum(third)):
+    if len(first) != len(second) or not _are_close(sum(second), sum(third)):
         return failed(
-            f"three calls left {first}, {second} and {third} as losses; expected as many each time, and equal ones "
-            "from equal weights",
-            "Call add_loss() in call(), at every call, on what that call computed; in build() it counts for one call.",
+            f"after three calls, layer.losses was {first}, then {second}, then {third}; expected the same number of "
+            "losses each time, and the same sum after the last two calls",
+            "Call `self.add_loss(…)` in `call()`, at every call, with a loss computed in that call. A loss added in "
+            "`build()` counts for one call only.",
         )
-    ignored = _ignored(layer, recorders)
+    ignored = _unused_regularizers(layer, recorders)
     if ignored:
-        return failed(f"the constructor takes {', '.join(ignored)} and never applies it", REPEATED)
-    expected, found = _expected(trial, layer, recorders, outputs), sum(third)
-    if found > expected and not _agree(found, expected):
-        return failed(f"the losses of a call sum to {found:.6g}; each counted once they are {expected:.6g}", REPEATED)
-    return _in_models(trial, layer) if third else passed()
+        return failed(
+            f"the constructor takes {', '.join(ignored)}, but the layer never applies it; expected a loss from it", FIX
+        )
+    expected, found = _expected_losses(trial, layer, recorders, outputs), sum(third)
+    if found > expected and not _are_close(found, expected):
+        return failed(f"the losses of a call sum to {found:.6g}; expected {expected:.6g}, each counted once", FIX)
+    return _compare_in_models(trial, layer) if third else passed()
 
 
-def _agree(one: float, other: float) -> bool:
+def _are_close(one: float, other: float) -> bool:
     return math.isclose(one, other, rel_tol=PRECISION, abs_tol=1e-6) or (math.isnan(one) and math.isnan(other))
 
 
-def _ignored(layer: Any, recorders: Mapping[str, Any]) -> list[str]:
-    """Return the regularisers that were asked nothing, though the layer has outputs, or a weight, of their name."""
+def _unused_regularizers(layer: Any, recorders: Mapping[str, Any]) -> list[str]:
+    """Return the regularizer arguments that were never applied, although the layer has what they name."""
     names = {weight.path.rpartition("/")[2] for weight in layer.trainable_weights} | {"activity"}
     return [name for name, recorder in recorders.items() if not recorder.seen and name.removesuffix(SUFFIX) in names]
 
 
-def _expected(trial: Trial, layer: Any, recorders: Mapping[str, Any], outputs: list[Any]) -> float:
-    """Return the losses of a call if every regulariser counts once what it was asked about."""
+def _expected_losses(trial: Trial, layer: Any, recorders: Mapping[str, Any], outputs: list[Any]) -> float:
+    """Return the sum of the losses of a call if each regularizer counts each tensor once."""
     import keras
 
-    bare = plain(trial)
+    bare = construct_without_regularizers(trial)
     trial.call(bare, trial.usual, training=True)
     randomise(bare)
     trial.call(bare, trial.usual, training=True)
     total = sum(loss_values(bare))
     for recorder in recorders.values():
-        count = _as_activity if recorder is layer.activity_regularizer else penalty
-        total += sum(float(keras.ops.convert_to_numpy(count(array))) for array in once(recorder.seen, outputs))
+        count = _activity_penalty if recorder is layer.activity_regularizer else penalty
+        arrays = without_repeats(recorder.seen, outputs)
+        total += sum(float(keras.ops.convert_to_numpy(count(array))) for array in arrays)
     return total
 
 
-def _as_activity(array: Array) -> float:
-    """Return the penalty of an output as Keras counts it: some versions divide it by the batch size."""
+def _activity_penalty(array: Array) -> float:
+    """Return the penalty of an output as Keras computes it: some versions divide it by the batch size."""
     import keras
 
     identity = keras.layers.Identity(activity_regularizer=penalty)
@@ -107,43 +121,45 @@ def _as_activity(array: Array) -> float:
     return sum(loss_values(identity))
 
 
-def _in_models(trial: Trial, layer: Any) -> Finding:
-    """Compare the losses of models that call the layer once and twice with those of its own calls."""
+def _compare_in_models(trial: Trial, layer: Any) -> Finding:
+    """Compare the losses of models that call the layer once or twice with the losses of single calls."""
     import keras
 
     usual, other = trial.usual, trial.arguments(seed=1)
     alone, state = [], snapshot(layer.non_trainable_variables)
-    for seed, arguments in ((0, usual), *((seed, other) for seed in range(SEEDS))):  # each from the state then left
+    # Each call starts from the state that the previous one left.
+    for seed, arguments in ((0, usual), *((seed, other) for seed in range(SEEDS))):
         Trial(trial.case, trial.seed + seed).call(layer, arguments, training=True, keep_state=True)
         alone.append(sum(loss_values(layer)))
     restore(state)
-    if not all(_agree(alone[1], again) for again in alone[2:]):
+    if not all(_are_close(alone[1], again) for again in alone[2:]):
         return inconclusive(
-            "the losses change with random draws or other state, so those in a model cannot be foretold"
+            "the losses depend on random values or other state, so the losses in a model cannot be predicted"
         )
-    twice = _model(layer, [usual, other])
-    with blaming("calling a functional model that calls it twice"):
+    twice = _model_that_calls(layer, [usual, other])
+    with blaming("calling a functional model that calls the layer twice"):
         twice([keras.ops.convert_to_tensor(array) for array in [*usual.arrays(), *other.arrays()]], training=True)
     found, expected = sum(loss_values(twice)), alone[0] + alone[1] - weight_losses(layer)
-    if not _agree(found, expected):
+    if not _are_close(found, expected):
         return failed(
-            f"a model that calls the layer twice has losses of {found:.6g}; those of both calls, with those of the "
-            f"weights once, are {expected:.6g}",
-            REPEATED,
+            f"the losses of a model that calls the layer twice sum to {found:.6g}; expected {expected:.6g}, with "
+            "weight regularization counted once",
+            FIX,
         )
-    model = _model(layer, [usual])
+    model = _model_that_calls(layer, [usual])
     model.compile(optimizer=keras.optimizers.SGD(0.0), run_eagerly=True)
     with blaming(f"train_on_batch() on {describe(usual)}"):
         steps = [float(model.train_on_batch(usual.arrays())) for _ in range(2)]
-    if not all(_agree(step, alone[0]) for step in steps):
+    if not all(_are_close(step, alone[0]) for step in steps):
         return failed(
-            f"two steps of train_on_batch(), with no other loss, had the losses {steps}; a call's are {alone[0]:.6g}",
-            REPEATED,
+            f"two steps of train_on_batch() in a model without another loss returned {steps}; expected "
+            f"{alone[0]:.6g}, the sum of the losses of a call",
+            FIX,
         )
     return passed(losses=alone[0])
 
 
-def _model(layer: Any, calls: Sequence[Arguments]) -> Any:
+def _model_that_calls(layer: Any, calls: Sequence[Arguments]) -> Any:
     """Return a functional model that calls the layer on each of these arguments."""
     import keras
 
@@ -151,7 +167,7 @@ def _model(layer: Any, calls: Sequence[Arguments]) -> Any:
     for arguments in calls:
         given = arguments.map(lambda array: keras.Input(batch_shape=array.shape, dtype=array.dtype.name))
         symbols += given.arrays()
-        with blaming("calling it in a functional model"):
+        with blaming("calling the layer in a functional model"):
             outputs += leaves(layer(given.inputs, **given.call))
     return keras.Model(symbols, outputs)
 

@@ -1,63 +1,71 @@
-"""LW1004."""
+"""LW1004 memory-is-steady."""
 
-from layerwright.checks.training._held import TENSORS, caller, held, only_what_is_new
+from layerwright.checks.training._kept_objects import (
+    TENSORS,
+    count_kept_objects,
+    describe_place,
+    only_new_objects,
+    training_call,
+)
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.finding import Finding, failed, passed
 from layerwright.trial.trial import Trial
 
 CALLS = (3, 3, 60)
-"""Calls between two counts. The last, many ones are made only of a layer that seems to keep something."""
+"""Calls between two counts. The last 60 are made only if the counts grew with each of the first calls."""
 
 
 @check("LW1004", "memory-is-steady", requires=("LW901",))
 def memory_is_steady(trial: Trial) -> Finding:
-    """A call leaves nothing behind in memory: the thousandth needs no more than the third.
+    """Repeated calls do not keep more and more objects in memory.
 
     What it proves:
-        Neither the number of tensors alive, nor the number of items in any container within the layer's reach, grows
-        from call to call.
+        From call to call, neither the number of tensors in memory nor the number of items in the layer's containers
+        grows.
 
     Why it matters:
-        A layer that appends to a list in `call`, to look at attention weights later or to remember shapes, keeps every
-        batch's tensors alive, on torch with the graph behind them. Training then ends hours later with the memory
-        used up, far from the cause.
+        A layer may append to a list in `call`, for instance to inspect attention weights later. It then keeps the
+        tensors of every batch in memory, on torch together with the autograd graph. Training runs out of memory hours
+        later, far from the cause.
 
     How it is tested:
-        By counts, not by bytes or seconds. After two calls to fill what is filled once, the layer is called on the
-        same inputs with `training=True`; tensors of the backend are counted by Python's garbage collector, items in
-        the attributes of the layer, its sublayers and their classes, and in what their methods refer to outside. What
-        grows by one or more a call in each of two windows of three calls must have stopped before sixty more. On JAX a
-        layer that holds a loop is traced rather than run. Memory that the framework itself keeps is not counted.
+        The check counts objects; it does not measure bytes. After two calls that may fill caches, it calls the layer on
+        the same inputs with `training=True`. It counts the backend's tensors that Python's garbage collector knows, and
+        the items in attributes of the layer, of its sublayers, of their classes, and in the outer variables that their
+        methods use. If a count grows by at least one per call in two rounds of three calls each, 60 more calls follow.
+        The check fails if the count keeps growing. On JAX, a layer with a loop is traced instead of run. Memory that
+        the framework itself keeps is not counted.
 
     Exempt when:
         Never.
 
     References:
-        Python documentation, gc.freeze and gc.get_objects; PyTorch documentation, "Frequently Asked Questions", on
+        Python documentation, `gc.freeze` and `gc.get_objects`; PyTorch documentation, "Frequently Asked Questions", on
         history that is kept across a training loop.
     """
     layer = trial.built()
-    call = caller(trial, layer)
+    call = training_call(trial, layer)
     call()
     call()
-    with only_what_is_new():
-        counts = [held(trial, layer)]
+    with only_new_objects():
+        counts = [count_kept_objects(trial, layer)]
         growing = set(counts[0])
         for calls in CALLS:
             for _ in range(calls if growing else 0):
                 call()
-            counts.append(held(trial, layer) if growing else counts[-1])
-            growing = {name for name in growing if counts[-1].get(name, 0) - counts[-2].get(name, 0) >= calls}
+            counts.append(count_kept_objects(trial, layer) if growing else counts[-1])
+            growing = {place for place in growing if counts[-1].get(place, 0) - counts[-2].get(place, 0) >= calls}
     if not growing:
         return passed()
-    grown = {name: [count.get(name, 0) for count in counts] for name in sorted(growing)}
+    sizes = {describe_place(layer, place): [count.get(place, 0) for count in counts] for place in growing}
+    grown = dict(sorted(sizes.items()))
     names = ", ".join(f"{name} from {sizes[0]} to {sizes[-1]}" for name, sizes in grown.items())
     return failed(
-        f"{sum(CALLS)} calls on the same inputs made grow: {names}; expected no growth",
-        "Keep nothing in call(): return what is to be looked at as an output, or keep one summary in a non-trainable "
-        "weight that is overwritten. "
-        + ("" if set(grown) != {TENSORS} else "Look in module-level and global objects."),
+        f"during {sum(CALLS)} calls on the same inputs, these counts grew: {names}; expected no growth",
+        "Do not append to lists or dicts in `call()`. Return the values as an output, or overwrite one weight made "
+        "with `self.add_weight(…, trainable=False)`."
+        + ("" if set(grown) != {TENSORS} else " Also look for lists and dicts at module level."),
         counts=grown,
     )
 

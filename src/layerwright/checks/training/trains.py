@@ -1,78 +1,81 @@
-"""LW1002."""
+"""LW1002 trains."""
 
 import math
 from collections.abc import Iterator
 
-from layerwright.checks.training._fitting import fit, thawed
+from layerwright.checks.training._fitting import changed_while_frozen, fit
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.finding import Finding, failed, passed, skipped
 from layerwright.trial.trial import Trial
 
-WAYS = {"tensorflow": ((False, (0, 1)), (True, (0,))), "jax": ((True, (1,)),), "torch": ((False, (0, 1)),)}
-"""How `fit` is called, by backend: whether it compiles with XLA, and how many samples each batch lacks."""
+FIT_MODES = {"tensorflow": ((False, (0, 1)), (True, (0,))), "jax": ((True, (1,)),), "torch": ((False, (0, 1)),)}
+"""The calls of `fit` for each backend: whether to compile with XLA, and how many samples each batch lacks."""
 
 
 @check("LW1002", "trains", requires=("LW303", "LW501"), exempt={"stateful": True})
 def trains(trial: Trial) -> Finding:
-    """`fit` moves every trainable weight, leaves frozen ones alone and ends with a finite loss.
+    """`fit` updates every trainable weight, leaves frozen weights unchanged and ends with a finite loss.
 
     What it proves:
-        The layer goes through Keras's own training loop, with a last batch that is not full: compiled by `tf.function`
-        with and without XLA, by `jax.jit`, or run by torch.
+        The layer trains with `fit`, also when the last batch is smaller: compiled by `tf.function` with and without
+        XLA, compiled by `jax.jit`, or run by torch.
 
     Why it matters:
-        What works when it is called may not work in `fit`, which compiles a step, calls it with another batch size at
-        the end of an epoch and updates only what it finds in `trainable_variables`. A layer that assigns its weights
-        itself undoes what the optimizer did on one backend and is ignored on another; and it goes on learning
-        after `layer.trainable = False`, which is how a pretrained layer is ruined.
+        A layer that works when it is called may fail in `fit`, which compiles a training step, ends an epoch with a
+        smaller batch, and updates only `trainable_variables`. If a layer assigns its own weights, it overwrites the
+        optimizer's update on one backend, and its assignment is ignored on another. It also keeps changing after
+        `layer.trainable = False`, which destroys pretrained weights.
 
     How it is tested:
-        Weights are moved off their initial values; the layer is trained by stochastic gradient descent on the mean of
-        its outputs times random targets, for a whole batch and one that lacks a sample. As each size is compiled anew,
-        `jax.jit` gets the latter only, and XLA on TensorFlow the former, unless the layer has `supports_jit = False`.
-        A weight must move by at least one bit if the gradient says that a step moves it by 1e-5 of its size; whether
-        there is a gradient is for LW501 every-weight-learns to say. Weights under a constraint may stay. A frozen twin
-        is called with `training=True`.
+        The check changes the weights from their initial values. It trains with stochastic gradient descent on the mean
+        of the outputs times random targets, for a whole batch and a batch with one sample less. Because each size is
+        compiled separately, `jax.jit` gets only the smaller batch and XLA on TensorFlow only the whole one. XLA is not
+        used if the layer sets `supports_jit = False`. A weight must change if its gradient implies a change of at least
+        1e-5 of its largest value; LW501 every-weight-learns checks that there is a gradient. Weights with a constraint
+        may stay the same. Finally, the check calls a layer with `trainable=False` with `training=True`.
 
     Exempt when:
-        The layer declares `stateful`, or has no trainable weight, or no floating-point output with a row for
-        each sample. One that declares `fixed_shape` is trained on whole batches only.
+        The layer declares `stateful`, has no trainable weight, or has no floating-point output with one row for each
+        sample. A layer that declares `fixed_shape` is trained only on whole batches.
 
     References:
         keras.io/api/models/model_training_apis, `fit`; keras.io/guides/transfer_learning, on freezing layers.
     """
     losses = {}
-    for jit, batches in _ways(trial):
+    for jit, batches in _fit_modes(trial):
         during = f"fit() with jit_compile={jit}"
         fitted = fit(trial, batches, jit=jit)
         if fitted is None:
-            return skipped("the layer has no trainable weight, or no floating-point output with a row for each sample")
-        if fitted.still:
+            return skipped(
+                "the layer has no trainable weight, or no floating-point output with one row for each sample"
+            )
+        if fitted.unchanged:
             return failed(
-                f"{during} left {', '.join(fitted.still[:4])} as before, though the gradient is not zero",
-                "Create every weight with self.add_weight(…) in build(), and do not assign weights in call().",
+                f"{during} did not change {', '.join(fitted.unchanged[:4])}, although the gradient is not zero",
+                "Create every weight with `self.add_weight(…)` in `build()`. Do not assign weights in `call()`.",
             )
         if not math.isfinite(fitted.loss):
             return failed(
-                f"{during} ended with the loss {fitted.loss}",
-                "See LW503 gradients-are-finite; guard divisions, square roots and logarithms.",
+                f"{during} ended with the loss {fitted.loss}; expected a finite loss",
+                "Keep the arguments of divisions, square roots and logarithms away from zero, such as "
+                "`ops.log(ops.maximum(x, 1e-7))`. See LW503 gradients-are-finite.",
             )
         losses[f"jit_compile={jit}"] = fitted.loss
-    changed = thawed(trial)
+    changed = changed_while_frozen(trial)
     if changed:
         return failed(
-            f"a call with training=True changed {', '.join(changed[:4])} of a layer with trainable=False",
-            "Do not assign weights in call(): compute what you need from them, give add_weight a constraint, or assign "
-            "only `if training and self.trainable`.",
+            f"with trainable=False, a call with training=True changed {', '.join(changed[:4])}; expected no change",
+            "Do not assign weights in `call()`. Compute the value that you need from the weight, pass `constraint=…` "
+            "to `add_weight`, or assign only `if training and self.trainable`.",
         )
     return passed(losses=losses)
 
 
-def _ways(trial: Trial) -> Iterator[tuple[bool, list[int]]]:
-    """Yield whether to compile with XLA, and sizes of batches."""
+def _fit_modes(trial: Trial) -> Iterator[tuple[bool, list[int]]]:
+    """Yield whether to compile with XLA, and the batch sizes, for each call of `fit`."""
     compiles = all(getattr(part, "supports_jit", True) for part in trial.construct()._flatten_layers())
-    for jit, lacking in WAYS[trial.backend.NAME]:
+    for jit, lacking in FIT_MODES[trial.backend.NAME]:
         if compiles or not jit or trial.backend.NAME == "jax":
             yield jit and compiles, [trial.batch if trial.case.traits.fixed_shape else trial.batch - n for n in lacking]
 
