@@ -80,11 +80,11 @@ def test_the_state_is_saved(tmp_path):
 
 
 BAD = {
-    "the state needs all sizes": lambda: BatchDelta()(keras.Input((3,))),
-    "a batch of 3 rows is larger than batch_size=2": lambda: BatchDelta(2)(series()),
-    "batch_size must be a whole number of at least 1 .got 0.": lambda: BatchDelta(0),
-    "reduce must be one of None, mean .got 'sum'.": lambda: BatchDelta(reduce="sum"),
-    "first must be one of zeros, input .got 'nan'.": lambda: BatchDelta(first="nan"),
+    "all sizes of the inputs must be known .got shape": lambda: BatchDelta()(keras.Input((3,))),
+    "the batch has 3 rows, but batch_size=2; pass the size of the largest batch": lambda: BatchDelta(2)(series()),
+    "batch_size must be a positive integer .got 0.": lambda: BatchDelta(0),
+    "reduce must be one of None, 'mean' .got 'sum'.": lambda: BatchDelta(reduce="sum"),
+    "first must be one of 'zeros', 'input' .got 'nan'.": lambda: BatchDelta(first="nan"),
 }
 
 

@@ -10,6 +10,7 @@ from layerwright.core.case import Case, Traits
 from layerwright.core.check import Check
 from layerwright.core.errors import CheckFailed, UsageError
 from layerwright.core.finding import Outcome
+from layerwright.runner.case_checker import CaseChecker
 from layerwright.runner.in_process import run_checks
 
 
@@ -60,7 +61,7 @@ def test_prerequisite_blocks_and_is_shown():
     assert said["LW301"] is Outcome.BLOCKED
 
 
-def test_prerequisite_that_holds_is_not_shown():
+def test_prerequisite_that_passes_is_not_shown():
     assert set(outcomes(Case(keras.layers.Identity, inputs=(None, 5)), ["LW301"])) == {"LW301"}
 
 
@@ -82,11 +83,27 @@ def test_sys_exit_is_errored():
     assert outcomes(Case(Exits, inputs=(None, 5)), ["LW102"])["LW102"] is Outcome.ERRORED
 
 
+def test_memory_is_counted_where_a_method_refers_to_an_unbound_name():
+    def class_around_an_empty_cell():
+        helper = None
+
+        class Layer(keras.layers.Layer):
+            def call(self, inputs, fancy=False):
+                return helper(inputs) if fancy else inputs  # noqa: F821 - unbound on purpose
+
+        del helper
+        return Layer
+
+    assert outcomes(Case(class_around_an_empty_cell(), inputs=(None, 5)), ["LW1004"])["LW1004"] is Outcome.PASSED
+
+
 def test_outcomes_are_kept_between_calls():
-    case, kept = Case(keras.layers.Identity, inputs=(None, 5)), {}
-    list(run_checks(case, [check_by_code("LW301")], outcomes=kept))
-    assert kept["LW102"] is Outcome.PASSED
-    assert list(run_checks(case, [check_by_code("LW102")], outcomes=kept)) == []
+    checker = CaseChecker(Case(keras.layers.Identity, inputs=(None, 5)))
+    list(checker.run([check_by_code("LW301")]))
+    assert checker.outcomes["LW102"] is Outcome.PASSED
+    assert list(checker.run([check_by_code("LW102")])) == []
+    checker.release()
+    assert [each.outcome for each in checker.run([check_by_code("LW101"), check_by_code("LW305")])] == []
 
 
 def test_declared_cases_are_used():
@@ -99,10 +116,10 @@ def test_declared_cases_are_used():
     assert report.findings[0].outcome is Outcome.SKIPPED
 
 
-def test_constructor_arguments_are_worked_out_where_inputs_alone_are_given():
+def test_constructor_arguments_are_inferred_where_inputs_alone_are_given():
     report = lw.check(keras.layers.Dense, inputs=(None, 5), select="LW101")
     assert report.ok
-    assert "chose units by convention" in report.runs[0].notes[0]
+    assert "inferred constructor argument units" in report.runs[0].notes[0]
 
 
 @pytest.mark.parametrize(
@@ -111,8 +128,12 @@ def test_constructor_arguments_are_worked_out_where_inputs_alone_are_given():
         (lambda: lw.check(BatchMean, select=["LW999"]), "no check's code starts with 'LW999'"),
         (lambda: lw.check(BatchMean, expect={"nonsense": "x"}), "no check has the code or slug 'nonsense'"),
         (lambda: lw.check(BatchMean, inputs=(None, 5), batches="coupled"), "unknown trait batches"),
+        (
+            lambda: lw.check(Case(BatchMean, inputs=(None, 5), expect={"LW31": "x"})),
+            r"'LW31' \(did you mean LW301\?\)",
+        ),
         (lambda: lw.check(3), "takes a layer class or a Case"),
-        (lambda: lw.check(keras.layers.Dense(4)), "pass the class, not an instance"),
+        (lambda: lw.check(keras.layers.Dense(4)), "pass its class"),
         (lambda: lw.check(BatchMean, inputs="abc"), "inputs must be a shape"),
         (lambda: Traits(batch="sometimes"), "batch must be one of"),
     ],
@@ -120,3 +141,47 @@ def test_constructor_arguments_are_worked_out_where_inputs_alone_are_given():
 def test_bad_arguments_are_refused(call, message):
     with pytest.raises(UsageError, match=message):
         call()
+
+
+class Refusing(keras.layers.Layer):
+    """Refuses two flags together.
+
+    Args:
+        centre: Whether to centre.
+        scale: Whether to scale.
+    """
+
+    def __init__(self, centre=True, scale=True, **kwargs):
+        super().__init__(**kwargs)
+        if not centre and not scale:
+            raise ValueError("centre and scale cannot both be off")
+        self.centre, self.scale = centre, scale
+
+    def call(self, inputs):
+        centred = inputs - ops.mean(inputs, axis=-1, keepdims=True) if self.centre else inputs
+        return centred * 2.0 if self.scale else centred
+
+
+def test_a_combination_that_the_layer_refuses_is_skipped():
+    report = lw.check(Refusing, inputs=(None, 5), select=["LW1"], sweep=True)
+    assert report.ok, str(report)
+    assert len({run.id for run in report.runs}) == len(report.runs) > 3
+    (refused,) = [
+        run
+        for run in report.runs
+        if "'centre': False, 'scale': False" in run.case or "centre=False, scale=False" in run.case
+    ]
+    assert {finding.outcome for finding in refused.findings} == {Outcome.SKIPPED}
+    assert "cannot both be off" in refused.findings[0].message
+
+
+def test_declared_values_are_claims_but_their_combinations_are_not():
+    case = Case(Refusing, inputs=(None, 5), variants={"centre": [False], "scale": [False]})
+    assert lw.check(case, select=["LW1"]).ok
+    refused = Case(Refusing, init={"centre": False}, inputs=(None, 5), variants={"scale": [False]})
+    assert not lw.check(refused, select=["LW1"]).ok
+
+
+def test_a_backend_that_the_case_does_not_support_is_left_out():
+    here = keras.config.backend()
+    assert lw.check(Case(Broken, inputs=(None, 5), unsupported={here: "no kernel"}), select=["LW1"]).runs == ()

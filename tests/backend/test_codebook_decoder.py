@@ -42,7 +42,10 @@ def test_is_its_reference(data):
 @pytest.mark.parametrize("index", [-2, 7, 1000])
 def test_out_of_range_is_refused_where_values_can_be_seen(index):
     layer = CodebookDecoder(codebook(7, 3))
-    with pytest.raises(ValueError, match=rf"index {index} is out of range for 7 codes \(2 such indices\)"):
+    with pytest.raises(
+        ValueError,
+        match=rf"index {index} is out of range for 7 codes \(2 indices are out of range\); pass indices from 0 to 6",
+    ):
         layer(np.array([[0, index, index]]))
 
 
@@ -68,7 +71,9 @@ def test_out_of_range_when_compiled(out_of_range):
 
 def test_floats_are_refused():
     layer = CodebookDecoder(codebook(7, 3), dtype="mixed_float16")
-    with pytest.raises(ValueError, match=r"indices must be whole numbers \(got float.*cannot tell 4096 from 4097"):
+    with pytest.raises(
+        ValueError, match=r"indices must have an integer dtype \(got float.*; cast them to int32.*rounds 4097 to 4096"
+    ):
         layer(np.array([[1.0, 2.0]]))
 
 
@@ -121,9 +126,9 @@ BAD_ARGUMENTS = {
     r"codebook has shape \(7, 3\), expected \(num_codes, code_dim\) with num_codes=8": lambda: CodebookDecoder(
         codebook(7, 3), num_codes=8
     ),
-    "combine must be one of None, sum, concat .got 'max'.": lambda: CodebookDecoder(codebook(7, 3), combine="max"),
-    "out_of_range must be one of error, clip, zero": lambda: CodebookDecoder(codebook(7, 3), out_of_range="wrap"),
-    "invalid_index must be a whole number or None": lambda: CodebookDecoder(codebook(7, 3), invalid_index=0.5),
+    "combine must be one of None, 'sum', 'concat' .got 'max'.": lambda: CodebookDecoder(codebook(7, 3), combine="max"),
+    "out_of_range must be one of 'error', 'clip', 'zero'": lambda: CodebookDecoder(codebook(7, 3), out_of_range="wrap"),
+    "invalid_index must be an integer or None": lambda: CodebookDecoder(codebook(7, 3), invalid_index=0.5),
     "last axis of the indices must have size num_quantizers=2": lambda: CodebookDecoder(
         codebook(2, 7, 3), num_quantizers=2
     )(np.zeros((1, 3), "int32")),

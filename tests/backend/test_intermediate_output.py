@@ -121,7 +121,7 @@ def test_functions_of_keras_ops_are_saved_by_name():
 
 BAD = {
     "layer must be a Keras layer .got 3.": lambda: IntermediateOutput(3),
-    "loss must be callable, or the name of a function of keras.ops .got 'mse'.": lambda: IntermediateOutput(
+    "loss must be callable or the name of a function in keras.ops .got 'mse'.": lambda: IntermediateOutput(
         keras.layers.Dense(2), loss="mse"
     ),
     "weight must be a finite number .got nan.": lambda: IntermediateOutput(keras.layers.Dense(2), weight=float("nan")),

@@ -102,19 +102,25 @@ def test_the_alias_is_the_same_class():
 
 
 BAD_ARGUMENTS = {
-    r"^MaskedAverage: axis must be a whole number other than 0, .* \(got 0\); pass axis=1 to": lambda: MaskedAverage(0),
+    r"^MaskedAverage: axis must be an integer other than 0 .* \(got 0\); pass axis=1 to": lambda: MaskedAverage(0),
     r"^MaskedAverage: axis must be .* \(got \(\)\)": lambda: MaskedAverage(axis=()),
     r"^MaskedAverage: axis must be .* \(got 1.0\)": lambda: MaskedAverage(axis=1.0),
-    r"^MaskedAverage: mode must be one of mean, sqrt_len, sum \(got 'max'\)\.$": lambda: MaskedAverage(mode="max"),
+    r"^MaskedAverage: mode must be one of 'mean', 'sqrt_len', 'sum' \(got 'max'\)\.$": lambda: MaskedAverage(
+        mode="max"
+    ),
     r"^MaskedAverage: data_format must be 'channels_.* \(got 'x'\)": lambda: MaskedAverage(data_format="x"),
-    r"MaskedAverage: axis=3 does not fit inputs of shape \(3, 6, 5\)": lambda: MaskedAverage(axis=3)(series()),
-    r"^CausalConv1D: filters must be a whole number of at least 1 \(got 0\)\.$": lambda: CausalConv1D(0),
+    r"MaskedAverage: axis=3 is not valid for inputs of shape \(3, 6, 5\)": lambda: MaskedAverage(axis=3)(series()),
+    r"^CausalConv1D: filters must be a positive integer \(got 0\)\.$": lambda: CausalConv1D(0),
     r"^CausalConv1D: filters must be .* \(got 2\.5\)\.$": lambda: CausalConv1D(2.5),
     r"^CausalConv1D: kernel_size must be .* \(got -1\)": lambda: CausalConv1D(4, kernel_size=-1),
     r"^CausalConv1D: dilation_rate must be .* \(got True\)": lambda: CausalConv1D(4, dilation_rate=True),
     r"^CausalConv1D: groups must divide filters \(got groups=3, filters=4\)\.$": lambda: CausalConv1D(4, groups=3),
-    r"^CausalConv1D: get_initial_state needs .* call the layer once": lambda: CausalConv1D(4).get_initial_state(2),
-    r"inputs of shape \(3, 6, 5\) cannot be split into groups=2": lambda: CausalConv1D(4, groups=2)(series()),
+    r"^CausalConv1D: get_initial_state needs the number of features, .*; call the layer once": lambda: CausalConv1D(
+        4
+    ).get_initial_state(2),
+    r"must be known and divisible by groups=2 \(got inputs of shape \(3, 6, 5\)\)": lambda: CausalConv1D(4, groups=2)(
+        series()
+    ),
     r"expected ndim=3, found ndim=2": lambda: CausalConv1D(4)(series()[0]),
 }
 

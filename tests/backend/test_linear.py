@@ -55,7 +55,7 @@ def test_gradient_by_finite_differences():
 
 @pytest.mark.parametrize("units", [0, 2.0, True])
 def test_bad_units_are_named(units):
-    with pytest.raises(ValueError, match="Linear: units must be a whole number of at least 1"):
+    with pytest.raises(ValueError, match="Linear: units must be a positive integer"):
         Linear(units)
 
 

@@ -27,8 +27,8 @@ def noise(sample, seed, training=None):
     return keras.random.normal(ops.shape(sample), dtype=sample.dtype, seed=seed) if training else sample
 
 
-def way(layer):
-    return {plan.way for plans in layer._plans.values() for plan in plans.values()}
+def chosen_modes(layer):
+    return {each.mode for strategies in layer._strategies.values() for each in strategies.values()}
 
 
 @FEW
@@ -59,30 +59,32 @@ def test_compiled(mode):
     assert_close(to_numpy(compiled(SampleMap(centered, mode=mode, chunk_size=2))(ops.convert_to_tensor(x))), expected)
 
 
-WAYS = {
+SUITABLE = {
     "batched": [ops.square, lambda x: ops.softmax(x, axis=-1), lambda x: ops.sum(x, axis=-1)],
     "vectorized": [centered, masked_total, ops.flip, ops.cumsum, lambda x: ops.where(ops.sum(x) > 0, x, -x)],
 }
 
 
 @pytest.mark.parametrize(
-    ("expected", "function"), [(expected, one) for expected, functions in WAYS.items() for one in functions]
+    ("expected", "function"), [(expected, one) for expected, functions in SUITABLE.items() for one in functions]
 )
 def test_auto_takes_the_quickest_that_is_right(expected, function):
     layer = SampleMap(function)
     run(layer, series(5, 6, 4))
-    assert way(layer) == {expected}
+    assert chosen_modes(layer) == {expected}
 
 
 def test_auto_falls_back_to_one_by_one_or_says_what_to_use():
     layer = SampleMap(lambda x: x if float(ops.sum(x)) > 0 else -x, name="branching")
     if keras.backend.backend() == "jax":
-        with pytest.raises(ValueError, match=r"can neither be given a batch nor be traced; use keras\.ops"):
+        with pytest.raises(
+            ValueError, match=r"fails or gives different results in every mode; replace .* by ops\.cond or"
+        ):
             layer(series())
         return
     x = series()
     assert_close(run(layer, x), np.stack([row if row.sum() > 0 else -row for row in x]))
-    assert way(layer) == {"map"}
+    assert chosen_modes(layer) == {"map"}
 
 
 def test_auto_asks_once_for_each_kind_of_input():
@@ -99,7 +101,7 @@ def test_auto_asks_once_for_each_kind_of_input():
     assert len(calls) == asked + 1, "one call for the whole batch"
     run(layer, series()[0])
     run(layer, np.arange(6).reshape(2, 3))
-    assert len(layer._plans) == 3
+    assert len(layer._strategies) == 3
 
 
 def test_samples_draw_randomness_of_their_own():
@@ -152,7 +154,7 @@ def test_several_inputs_have_a_mask_each_or_none():
     layer = SampleMap(total)
     assert_close(run(layer, (x, x)), 2 * x.sum(1))
     assert_close(run(layer, (x, x), mask=(mask, mask)), 2 * np.where(mask[..., None], x, 0).sum(1))
-    with pytest.raises(ValueError, match="some have a mask and some have none"):
+    with pytest.raises(ValueError, match="some inputs have a mask and some have none; pass a mask for every input"):
         layer((x, x), mask=(mask, None))
 
 
@@ -199,17 +201,17 @@ def unseeded(x):
 
 
 BAD = {
-    "function must be callable, or the name of a function of keras.ops .got 'sqare'.": lambda: SampleMap("sqare"),
-    "is a layer and takes batches as it is": lambda: SampleMap(keras.layers.Dense(2)),
-    "mode must be one of auto, batched, vectorized, map .got 'fast'.": lambda: SampleMap("square", mode="fast"),
-    "chunk_size must be a whole number of at least 1 .got 0.": lambda: SampleMap("square", chunk_size=0),
-    "gives other results when called again on the same sample": lambda: SampleMap(unseeded)(series()),
-    r"fails on a random sample of shape .6, 5. .*; mend it, or pass the mode": lambda: SampleMap(
+    "function must be callable or the name of a function in keras.ops .got 'sqare'.": lambda: SampleMap("sqare"),
+    "is a layer, and a layer takes batches; call the layer directly": lambda: SampleMap(keras.layers.Dense(2)),
+    "mode must be one of 'auto', 'batched', 'vectorized', 'map' .got 'fast'.": lambda: SampleMap("square", mode="fast"),
+    "chunk_size must be a positive integer .got 0.": lambda: SampleMap("square", chunk_size=0),
+    "gives different results for the same sample; give it an argument `seed`": lambda: SampleMap(unseeded)(series()),
+    r"fails on a random sample of shape .6, 5. .*; correct the function, or pass a mode": lambda: SampleMap(
         lambda x: ops.reshape(x, (7,))
     )(series()),
-    r"returned \[\(\(6, 5\), 'float32'\)\] for a sample; output_spec says \[\(\(6,\), 'float32'\)\]": lambda: SampleMap(
-        "square", output_spec=keras.KerasTensor((6,))
-    )(series()),
+    r"returned \[\(\(6, 5\), 'float32'\)\] for a sample, but output_spec is \[\(\(6,\), 'float32'\)\]": lambda: (
+        SampleMap("square", output_spec=keras.KerasTensor((6,)))(series())
+    ),
 }
 
 

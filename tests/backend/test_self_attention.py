@@ -107,7 +107,7 @@ def test_streaming_equals_the_whole_series(policy, options):
         output, state = layer.step(x[:, t], state, mask=mask[:, t])
         steps.append(run(lambda output=output: output))
     assert_close(np.stack(steps, 1), run(layer, x, mask=mask), policy)
-    with pytest.raises(ValueError, match="the state has room for 6 steps, and this is one more"):
+    with pytest.raises(ValueError, match="the state holds at most 6 steps, and it is full; pass a larger max_length"):
         layer.step(x[:, 0], state)
 
 
@@ -144,10 +144,12 @@ def test_compiled_equals_eager():
 
 BAD = {
     "num_kv_heads must divide num_heads .got num_kv_heads=3, num_heads=4.": lambda: SelfAttention(4, 4, 3),
-    "dropout must be at least 0 and below 1 .got 1.": lambda: SelfAttention(4, dropout=1),
-    "sliding_window must be a whole number of at least 1 .got 0.": lambda: SelfAttention(4, sliding_window=0),
+    "dropout must be at least 0 and less than 1 .got 1.": lambda: SelfAttention(4, dropout=1),
+    "sliding_window must be a positive integer .got 0.": lambda: SelfAttention(4, sliding_window=0),
     "expected min_ndim=3, found ndim=2": lambda: SelfAttention(4)(np.zeros((2, 5))),
-    "without causal=True a step sees later ones": lambda: SelfAttention(4).get_initial_state(1, 2),
+    "streaming needs causal=True, because a step attends to later steps otherwise": lambda: SelfAttention(
+        4
+    ).get_initial_state(1, 2),
     "mask has shape .3, 9. but inputs have 6 time steps": lambda: SelfAttention(4)(
         series(), mask=np.ones((3, 9), bool)
     ),

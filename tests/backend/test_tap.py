@@ -104,9 +104,11 @@ def test_calls_of_a_shared_layer_are_counted():
     outputs = tap(model, ["shared#0", "shared#1"])(x)
     assert_close(to_numpy(outputs["shared#0"]), to_numpy(shared(x)))
     assert_close(to_numpy(outputs["shared#1"]), to_numpy(model(x)))
-    with pytest.raises(ValueError, match="'shared' was called 2 times; take one of shared#0, shared#1"):
+    with pytest.raises(ValueError, match="'shared' was called 2 times; use one of shared#0, shared#1"):
         tap(model, "shared")
-    with pytest.raises(ValueError, match=r"shared#2. is no call of .shared., which was called 2 times"):
+    with pytest.raises(
+        ValueError, match=r"shared#2. does not exist, because .shared. was called 2 times; the numbers go from 0 to 1"
+    ):
         tap(model, "shared#2")
 
 
@@ -141,17 +143,20 @@ def test_a_loop_lets_nothing_out():
     if keras.backend.backend() == "torch":  # whose loops are Python's
         assert tap(model, "cell#5")
         return
-    with pytest.raises(ValueError, match="'rnn/cell' runs inside a compiled loop"):
+    with pytest.raises(
+        ValueError,
+        match="'rnn/cell' runs inside a compiled loop, and its outputs cannot leave the loop; tap the layer that",
+    ):
         compiled(tap(model, "cell"))(ops.convert_to_tensor(series()))
 
 
 def test_names_that_fit_nothing_are_named():
-    with pytest.raises(ValueError, match=r"there is no layer 'hiden' inside; there are .*hidden, head"):
+    with pytest.raises(ValueError, match=r"the model has no layer 'hiden'; its layers are .*hidden, head\.$"):
         tap(functional(), "hiden")
-    with pytest.raises(ValueError, match="call the model once first"):
+    with pytest.raises(ValueError, match="The model is not built; call it once first"):
         tap(keras.Sequential(), "dense")
     two = keras.Sequential([keras.Input((5,)), _encoder("left"), _encoder("right")])
-    with pytest.raises(ValueError, match="2 layers are called 'hidden'; take one of left/hidden, right/hidden"):
+    with pytest.raises(ValueError, match="2 layers are named 'hidden'; use one of the paths left/hidden, right/hidden"):
         tap(two, "hidden")
 
 

@@ -39,7 +39,7 @@ def test_failure_is_reported_with_its_fix(layerwright, layers_file):
     assert "replacing one sample changed other samples' outputs" in done.stdout
     assert "influence map" in done.stdout
     assert "fix: Keep axis 0 out" in done.stdout
-    assert "settled on (None, 10, 5)" in done.stdout
+    assert "inferred input shape (None, 10, 5)" in done.stdout
     assert done.stderr == ""
 
 

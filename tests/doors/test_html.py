@@ -40,9 +40,11 @@ OTHERS = [("LW304", skipped("no order")), ("LW901", inconclusive("not now")), ("
 TABLES = ("LW103", passed(late=["a", "b"], ranks={"kernel": 3}, config={"deep": {"er": [1]}}, draws=2))
 
 
-def run(backend, *findings, layer="Mixer", case="", notes=("inferred input shape (None, 5)",)):
+def run(backend, *findings, layer="Mixer", case="", notes=("inferred input shape (None, 5)",), case_id=""):
     stamped = tuple(with_identity(each, code, check_by_code(code).slug, 0.1) for code, each in findings)
-    return Run(f"layers.py:{layer}", case or f"{layer}() on (None, 5)", backend, 0.5, stamped, notes)
+    return Run(
+        f"layers.py:{layer}", case or f"{layer}() on (None, 5)", backend, 0.5, stamped, notes, id=case_id or layer
+    )
 
 
 def report():
@@ -95,7 +97,11 @@ def test_too_many_numbers_are_left_to_the_json_report():
 
 def test_cases_of_the_same_name_are_told_apart():
     twice = Report(
-        (run("jax", HOLDS), run("jax", HOLDS), run("jax", HOLDS, layer="Other", case="Mixer() on (None, 5)"))
+        (
+            run("jax", HOLDS),
+            run("jax", HOLDS, case_id="second"),
+            run("jax", HOLDS, layer="Other", case="Mixer() on (None, 5)"),
+        )
     )
     slugs = [case["slug"] for case in page_data(twice)["cases"]]
     assert slugs == ["mixer-on-none-5", "mixer-on-none-5.2", "other-mixer-on-none-5"]
@@ -368,7 +374,8 @@ def test_a_large_audit_stays_fast(tmp_path):
             for code in codes
         ]
         runs += [
-            Run(f"a:L{number}", f"L{number}()", name, 1.0, tuple(findings)) for name in ("tensorflow", "jax", "torch")
+            Run(f"a:L{number}", f"L{number}()", name, 1.0, tuple(findings), id=f"c{number}")
+            for name in ("tensorflow", "jax", "torch")
         ]
     path = tmp_path / "page.html"
     path.write_text(render(Report(tuple(runs))), "utf-8")

@@ -41,7 +41,7 @@ class Markup(HTMLParser):
 
 def report_of(*findings, case="Mixer() on (None, 5)", backend="jax"):
     stamped = tuple(with_identity(finding, code, slug, 0.1) for code, slug, finding in findings)
-    return Report((Run(f"layers.py:{case}", case, backend, 0.5, stamped),), "3.15.1")
+    return Report((Run(f"layers.py:{case}", case, backend, 0.5, stamped, id=case),), "3.15.1")
 
 
 def is_harmless(text):

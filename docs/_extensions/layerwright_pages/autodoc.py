@@ -12,6 +12,8 @@ from sphinx.util.inspect import signature, stringify_signature
 LITERAL = re.compile(r"(`[^`]+`)(\w?)")
 OUTPUT = "Output: "
 """A section of one paragraph, which begins beside its title."""
+NOTHING = "\\"
+"""A first line that shows nothing. Of the real one napoleon would take what stands before a colon for a type."""
 
 
 def directive(path: str) -> str:
@@ -41,9 +43,10 @@ def amend_signature(
     return shown.replace("<factory>", "..."), returned
 
 
-def to_restructuredtext(_app: Any, _kind: str, _name: str, _value: Any, _options: Any, lines: list[str]) -> None:
+def to_restructuredtext(_app: Any, kind: str, _name: str, _value: Any, _options: Any, lines: list[str]) -> None:
     """Mark code and formulas as reStructuredText does, and make a section of the output; in place."""
-    lines[:] = _converted(list(lines))
+    first = [NOTHING] if kind == "property" and lines else []
+    lines[:] = [*first, *_converted(list(lines))]
 
 
 def _converted(lines: Sequence[str]) -> Iterator[str]:
@@ -56,10 +59,12 @@ def _converted(lines: Sequence[str]) -> Iterator[str]:
         elif line and not line.startswith("    "):
             is_code = line == "Example:"
         if line.startswith(OUTPUT):
-            yield OUTPUT.strip()
+            yield from (OUTPUT.strip(), f"    {NOTHING}")
         is_output = line.startswith(OUTPUT) or (is_output and bool(line))
         text = line if is_code else "".join(_escaped(line.removeprefix(OUTPUT)))
         yield f"    {text}" if is_output else text
+        if line == "Returns:":
+            yield f"    {NOTHING}"
         last = line or last
 
 

@@ -48,10 +48,10 @@ def _list(families: dict[ModuleType, dict[str, Any]]) -> str:
     return "\n\n".join(
         [
             "# The layers",
-            "`layerwright.layers` contains layers that published code samples often implement incorrectly. The page of each layer "
-            "gives its formula, its source, the shape of every argument and the effect of a mask. Each layer has a "
-            "float64 NumPy reference and passes [every check](/checks/index.md) that applies to it, on TensorFlow, JAX "
-            "and PyTorch. [Their speed](/performance.md) is measured.",
+            "`layerwright.layers` contains layers that published code samples often implement incorrectly. Each page "
+            "gives a layer's formula, its source, the shape of every argument and the effect of a mask. Each layer has "
+            "a float64 NumPy reference and passes [every check](/checks/index.md) that applies to it, on TensorFlow, "
+            "JAX and PyTorch. [Their speed](/performance.md) is measured.",
             "Articles on custom Keras layers use the names on the right. They lead to the same class, or to the same "
             "class with other defaults; the layer's page says which.",
             "| layer | what it does | other names |\n|---|---|---|\n" + "\n".join(rows),

@@ -31,6 +31,8 @@ class Check:
             them, and its module has `observe(trial, first)`, where `first` is what the first backend observed or None.
         stage: The stage that every other check needs, if this check tests it: `"construct"` or `"call"`. What ends a
             process in that stage, or keeps a layer from it, is reported by this check.
+        needs_tensors: Whether the check handles inputs as tensors of this backend. It is skipped for strings where the
+            backend has no string tensors.
     """
 
     code: str
@@ -42,6 +44,7 @@ class Check:
     advisory: bool = False
     across_backends: bool = False
     stage: Stage | None = None
+    needs_tensors: bool = False
 
     @property
     def document(self) -> str:
@@ -108,11 +111,14 @@ def check(
     advisory: bool = False,
     across_backends: bool = False,
     stage: Stage | None = None,
+    needs_tensors: bool = False,
 ) -> Callable[[Callable[..., Finding | Iterable[Finding]]], Check]:
     """Make a check of a function that takes a `Trial`. See `Check` for the arguments."""
 
     def make(function: Callable[..., Finding | Iterable[Finding]]) -> Check:
-        return Check(code, slug, function, requires, exempt or {}, needs or {}, advisory, across_backends, stage)
+        return Check(
+            code, slug, function, requires, exempt or {}, needs or {}, advisory, across_backends, stage, needs_tensors
+        )
 
     return make
 

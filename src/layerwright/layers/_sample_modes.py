@@ -1,4 +1,4 @@
-"""Ways of applying a function of one sample to every sample of a batch, and the proof that picks one."""
+"""Ways to apply a function of one sample to every sample of a batch, and the test that compares them."""
 
 import itertools
 import math
@@ -12,56 +12,58 @@ from keras import ops, tree
 from layerwright import backends
 
 Samples = Mapping[str, Any]
-UNKNOWN_SIZE = 12  # many functions reshape by 2, 3 or 4
+UNKNOWN_SIZE = 12  # divisible by 2, 3 and 4, by which many functions reshape
 BATCH_SIZES = (6, 3)
 TOLERANCES = {"float16": 1e-2, "bfloat16": 1e-1}
 
 
 class SampleSeed(keras.random.SeedGenerator):
-    """The seed of one sample: what `keras.random` takes, with no variable behind it, so that it can be mapped over.
+    """The seed of one sample, for the functions of `keras.random`.
+
+    It has no variable, so that it works inside a vectorized or mapped function.
 
     Attributes:
-        drawn: How many draws were made from it.
+        drawn: The number of draws so far.
     """
 
-    def __init__(self, key: Any) -> None:  # the parent's would make a variable
+    def __init__(self, key: Any) -> None:  # the parent's constructor would create a variable
         self._key = key
         self.drawn = 0
 
     def next(self, ordered: bool = True) -> Any:  # noqa: ARG002 - the parent's signature
-        """Return the key of the next draw."""
+        """Return the key for the next draw."""
         if self._key is None:
             raise ValueError(
-                "SampleMap: the function draws random numbers now and did not when it was tried; pass the mode that "
-                "suits it."
+                "SampleMap: the function draws random numbers, but it drew none when mode='auto' tested it; pass "
+                "mode='vectorized' or mode='map'."
             )
         self.drawn += 1
         return self._key + ops.convert_to_tensor([0, self.drawn], self._key.dtype)
 
 
 def sample_keys(rows: Any, seed: keras.random.SeedGenerator | int, dtype: str) -> Any:
-    """Draw one key `(2,)` for each row of a batch, of the dtype that the backend's seeds have."""
+    """Draw one key `(2,)` for each row of a batch, in the dtype of the backend's seeds."""
     return ops.cast(keras.random.randint((rows, 2), 0, 2**30, seed=seed), dtype)
 
 
-def vectorized(function: Callable[[Samples], Any], samples: Samples) -> Any:
-    """Apply it to all samples at once."""
+def apply_vectorized(function: Callable[[Samples], Any], samples: Samples) -> Any:
+    """Apply a function to all samples at once, with the backend's vectorizing transform."""
     return ops.vectorized_map(function, dict(samples))
 
 
-def mapped(function: Callable[[Samples], Any], samples: Samples) -> Any:
-    """Apply it to one sample after another."""
+def apply_map(function: Callable[[Samples], Any], samples: Samples) -> Any:
+    """Apply a function to one sample after another, with `ops.map`."""
     return ops.map(function, dict(samples))
 
 
-def one_by_one(function: Callable[[Samples], Any], samples: Samples) -> Any:
-    """Apply it in a Python loop, which needs a batch of known size."""
-    outputs = [function(_row(samples, row)) for row in range(row_count(samples))]
+def apply_in_loop(function: Callable[[Samples], Any], samples: Samples) -> Any:
+    """Apply a function to one sample after another in a Python loop, which needs a known batch size."""
+    outputs = [function(_sample_at(samples, row)) for row in range(row_count(samples))]
     return tree.map_structure(lambda *rows: ops.stack(rows), *outputs)
 
 
-def in_chunks(function: Callable[[Samples], Any], samples: Samples, size: int) -> Any:
-    """Apply a function of batches to `size` rows after `size` rows; the last row fills up the last of them."""
+def apply_in_chunks(function: Callable[[Samples], Any], samples: Samples, size: int) -> Any:
+    """Apply a function of batches to chunks of `size` rows. Copies of the last row fill the last chunk."""
     rows = row_count(samples)
     chunks = (rows + size - 1) // size
     index = ops.minimum(ops.arange(chunks * size, dtype="int32"), rows - 1)
@@ -72,39 +74,39 @@ def in_chunks(function: Callable[[Samples], Any], samples: Samples, size: int) -
     def join(tensor: Any) -> Any:
         return ops.reshape(tensor, (chunks * size, *ops.shape(tensor)[2:]))[:rows]
 
-    return tree.map_structure(join, mapped(function, tree.map_structure(cut, dict(samples))))
+    return tree.map_structure(join, apply_map(function, tree.map_structure(cut, dict(samples))))
 
 
 def row_count(samples: Samples) -> Any:
-    """Return the size of the batch axis: a number, or a tensor where it is not yet known."""
+    """Return the size of the batch axis: an integer, or a tensor if it is unknown during tracing."""
     return ops.shape(tree.flatten(samples)[0])[0]
 
 
-def without_rows(apply: Callable[[Samples], Any], samples: Samples) -> Any:
-    """Apply to an empty batch, for which not every backend can map: to one row of ones, of which nothing is kept."""
+def apply_to_empty_batch(apply: Callable[[Samples], Any], samples: Samples) -> Any:
+    """Return the outputs for an empty batch, which not every backend can map: apply to a row of ones and drop it."""
     one = tree.map_structure(lambda tensor: ops.ones((1, *tensor.shape[1:]), tensor.dtype), dict(samples))
     return tree.map_structure(lambda tensor: tensor[:0], apply(one))
 
 
-def equals_one_by_one(
-    apply: Callable[[Samples], Any], function: Callable[[Samples], Any], trials: list[Samples]
-) -> bool:
-    """Whether applying to tiny batches gives what the function gives for their samples, one by one."""
+def matches_loop(apply: Callable[[Samples], Any], function: Callable[[Samples], Any], trials: list[Samples]) -> bool:
+    """Whether `apply` gives the same outputs on the trial batches as the function gives sample by sample."""
     for samples in trials:
-        expected = tree.flatten(one_by_one(function, samples))
+        expected = tree.flatten(apply_in_loop(function, samples))
         try:
             actual = tree.flatten(apply(samples))
-        except Exception:  # whatever a function raises on a batch, this is not the way to apply it
+        except Exception:  # any error on a batch means that this mode is not suitable
             return False
-        if len(actual) != len(expected) or not all(itertools.starmap(_same, zip(actual, expected, strict=True))):
+        if len(actual) != len(expected) or not all(itertools.starmap(_are_close, zip(actual, expected, strict=True))):
             return False
     return True
 
 
-def tiny_batches(signature: Samples, keys_dtype: str) -> list[Samples]:
-    """Return batches of two sizes with the ranks, known sizes and dtypes of a signature: a tree of `KerasTensor`.
+def trial_batches(signature: Samples, keys_dtype: str) -> list[Samples]:
+    """Return small random batches of two sizes, with the ranks, known sizes and dtypes of a signature.
 
-    Without keys if they have no dtype.
+    Args:
+        signature: A tree of `KerasTensor`.
+        keys_dtype: The dtype of the keys for random numbers; an empty string for no keys.
     """
     rng = np.random.default_rng(0)
 
@@ -116,7 +118,7 @@ def tiny_batches(signature: Samples, keys_dtype: str) -> list[Samples]:
 
 
 def _values(spec: Any, rows: int, rng: np.random.Generator) -> Any:
-    """Draw rows of both signs and of several sizes, each with its negative; zeros and ones where they are no floats."""
+    """Draw random rows, their negatives, and larger positive rows; for other dtypes than floats, zeros and ones."""
     shape = [UNKNOWN_SIZE if size is None else size for size in spec.shape[1:]]
     dtype = keras.backend.standardize_dtype(spec.dtype)
     if not keras.backend.is_float_dtype(dtype):
@@ -126,20 +128,20 @@ def _values(spec: Any, rows: int, rng: np.random.Generator) -> Any:
     return ops.cast(values.astype("float32"), dtype)
 
 
-def _row(samples: Samples, row: int) -> Samples:
+def _sample_at(samples: Samples, row: int) -> Samples:
     return tree.map_structure(lambda tensor: tensor[row], dict(samples))  # type: ignore[no-any-return]
 
 
-def _same(actual: Any, expected: Any) -> bool:
+def _are_close(actual: Any, expected: Any) -> bool:
     dtype = keras.backend.standardize_dtype(expected.dtype)
     if keras.backend.standardize_dtype(actual.dtype) != dtype or actual.shape != expected.shape:
         return False
-    left, right = _numpy(actual), _numpy(expected)
+    left, right = _to_numpy(actual), _to_numpy(expected)
     tolerance = TOLERANCES.get(dtype, 1e-4)
     scale = np.max(np.abs(right), initial=0.0, where=np.isfinite(right))
     return bool(np.allclose(left, right, tolerance, tolerance * scale, equal_nan=True))
 
 
-def _numpy(tensor: Any) -> Any:
+def _to_numpy(tensor: Any) -> Any:
     with backends.current().inference():
         return ops.convert_to_numpy(ops.cast(tensor, "float32"))

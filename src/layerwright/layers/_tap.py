@@ -109,9 +109,7 @@ def _resolve_path(model: keras.Model, name: str) -> str:
     if found:
         raise ValueError(f"tap: {len(found)} layers are named {wanted!r}; use one of the paths {', '.join(found)}.")
     unbuilt = "" if model.built else " The model is not built; call it once first, because it may create layers then."
-    raise ValueError(
-        f"tap: the model has no layer {wanted!r}; its layers are {', '.join(layers) or 'none'}.{unbuilt}"
-    )
+    raise ValueError(f"tap: the model has no layer {wanted!r}; its layers are {', '.join(layers) or 'none'}.{unbuilt}")
 
 
 def _select_call(name: str, returned: list[Any]) -> Any:

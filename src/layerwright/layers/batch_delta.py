@@ -144,7 +144,7 @@ class BatchDelta(keras.layers.Layer):
 
 
 def _first_rows(state: Any, rows: Any) -> Any:
-    """Return the first `rows` rows. A slice with a symbolic number, as in a JAX export, would give min(all, rows) rows."""
+    """Return the first `rows` rows. With a symbolic number, as in a JAX export, a slice gives min(all, rows) rows."""
     if isinstance(rows, int) or ops.is_tensor(rows):
         return state[:rows]
     return ops.take(state, ops.cumsum(ops.ones((rows,), "int32")) - 1, axis=0)

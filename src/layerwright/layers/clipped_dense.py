@@ -29,8 +29,8 @@ class ClippedDense(keras.layers.Layer):
         y = c W + b                          reduce=None
         y = Σⱼ (c W + b)ⱼ                    reduce="sum", of shape (…, 1), computed as c (Σⱼ Wⱼ) + Σⱼ bⱼ
 
-    `gradient` selects the gradient of c with respect to x. `"hard"`: 1 inside the bounds and exactly on them, 0 outside.
-    `"straight_through"`: 1 everywhere, the straight-through estimator of Bengio, Léonard, Courville 2013,
+    `gradient` selects the gradient of c with respect to x. `"hard"`: 1 inside the bounds and exactly on them, 0
+    outside. `"straight_through"`: 1 everywhere, the straight-through estimator of Bengio, Léonard, Courville 2013,
     arXiv:1308.3432. Both are the same on every backend; the gradient of `ops.clip` exactly on a bound is 0, ½ or 1,
     depending on the backend. NaN stays NaN.
 
@@ -168,7 +168,7 @@ class ClippedDense(keras.layers.Layer):
         }
 
     def _clipped(self, x: Any) -> Any:
-        """Return x clipped. Exactly on a bound, the gradient of `ops.clip` is 1/2 on JAX and 1 on the other backends."""
+        """Return x clipped. On a bound, the gradient of `ops.clip` is 1/2 on JAX and 1 on the other backends."""
         lower, upper = self._bounds(x.dtype)
         if keras.config.backend() == "jax":
             clipped = ops.where(x < lower, lower, ops.where(x > upper, upper, x))

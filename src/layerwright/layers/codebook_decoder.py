@@ -1,4 +1,4 @@
-"""`CodebookDecoder`: from code indices back to vectors, of one quantiser or several."""
+"""`CodebookDecoder`: converts code indices to vectors, for one or several quantizers."""
 
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
@@ -38,9 +38,9 @@ RAMP = np.arange(42.0, dtype="float32").reshape(2, 7, 3)
 )
 @keras.saving.register_keras_serializable(package="layerwright")
 class CodebookDecoder(keras.layers.Layer):
-    """Look up the vectors that code indices stand for.
+    """Look up the codebook vectors of code indices.
 
-        y = C[i]                              one quantiser, (…) to (…, code_dim)
+        y = C[i]                              one quantizer, (…) to (…, code_dim)
         y = Σ_q C[q, i[…, q]]                 num_quantizers > 1, combine="sum": residual quantisation
         y = C[0, i[…, 0]] ‖ C[1, i[…, 1]] …   combine="concat": product quantisation
         y[…, q, :] = C[q, i[…, q]]            combine=None
@@ -48,39 +48,41 @@ class CodebookDecoder(keras.layers.Layer):
     (van den Oord, Vinyals, Kavukcuoglu 2017, VQ-VAE, arXiv:1711.00937; Zeghidour et al. 2021, SoundStream,
     arXiv:2107.03312; Jégou, Douze, Schmid 2011, product quantisation, IEEE TPAMI 33(1).)
 
-    `invalid_index` stands for no code: it gives zeros, and the output carries a mask that leaves it out. The codebook
-    is a weight: it is saved with the weights, not in the config. It is read by a gather, whose cost does not grow with
-    the number of codes.
+    `invalid_index` means that there is no code. It gives zeros, and the output carries a mask that is False there. The
+    codebook is a weight: it is saved with the weights, not in the config. The lookup is a gather, whose cost does not
+    depend on the number of codes.
 
-    The naive version multiplies a one-hot matrix, or takes indices as floats, which half precision rounds from 2049 on;
-    and what an index that is out of range gives differs between backends: the last vector, NaN, zeros or an error, and
-    for negative ones the codebook from its end.
+    A simple implementation multiplies a one-hot matrix by the codebook, whose cost grows with the number of codes.
+    Others accept float indices, but half precision rounds integers from 2049 on. Without a rule for indices that are
+    out of range, the result depends on the backend: the last vector, NaN, zeros, an error, or, for negative indices, a
+    vector counted from the end.
 
     Args:
-        codebook: The vectors to start from, `(num_codes, code_dim)` or `(num_quantizers, num_codes, code_dim)`. Without
-            it, `num_codes` and `code_dim` say the shape.
-        num_codes: The number of codes of each quantiser.
+        codebook: The initial vectors, `(num_codes, code_dim)` or `(num_quantizers, num_codes, code_dim)`. Without it,
+            `num_codes` and `code_dim` are required.
+        num_codes: The number of codes of each quantizer.
         code_dim: The size of a vector.
-        num_quantizers: The number of quantisers. If it is above 1 the last axis of the indices is theirs.
-        combine: What is made of their vectors: `"sum"`, `"concat"` or None; see above.
-        trainable: Whether the codebook is trained.
-        invalid_index: The index that stands for no code; None if there is none.
-        out_of_range: What an index that is neither a code nor `invalid_index` gives. `"error"`: a ValueError; NaN in a
-            compiled program, which cannot raise one. `"clip"`: the nearest code's vector. `"zero"`: zeros.
-        codebook_initializer: Initialiser of a codebook that is not given.
-        **kwargs: Those of every Keras layer, such as `name` and `dtype`.
+        num_quantizers: The number of quantizers. If it is above 1, the last axis of the indices has one index for each.
+        combine: How to combine the vectors of several quantizers: `"sum"`, `"concat"` or None, as above.
+        trainable: Whether the codebook is trainable.
+        invalid_index: The index that means that there is no code; None if no index has this meaning.
+        out_of_range: The result for an index that is neither a code nor `invalid_index`. `"error"`: a ValueError, or
+            NaN in a compiled program, which cannot raise one. `"clip"`: the vector of the nearest code. `"zero"`:
+            zeros.
+        codebook_initializer: Initializer of the codebook, if `codebook` is None.
+        **kwargs: Arguments of every Keras layer, such as `name` and `dtype`.
 
     Call arguments:
-        indices: Whole numbers, `(batch, …)` or `(batch, …, num_quantizers)`.
-        mask: As long as the indices' leading axes, true where one counts; others are taken as `invalid_index`. By
-            default the mask that travels with the indices.
+        indices: Integers, `(batch, …)` or `(batch, …, num_quantizers)`.
+        mask: A mask over leading axes of the indices, True for valid entries. Masked indices count as `invalid_index`.
+            By default, the mask attached to the indices.
 
-    Output: `(…, code_dim)`, `(…, num_quantizers * code_dim)` or `(…, num_quantizers, code_dim)`. Its mask is true where
-    the mask of the indices is and at least one index is not `invalid_index`.
+    Output: `(…, code_dim)`, `(…, num_quantizers * code_dim)` or `(…, num_quantizers, code_dim)`. Its mask is True where
+    the input mask is True and at least one index is not `invalid_index`.
 
     Raises:
-        ValueError: If an argument is not one of those above, the codebook's shape is not the one said, indices are not
-            whole numbers or out of range, or there are not `num_quantizers` of them.
+        ValueError: If an argument is invalid, the codebook's shape contradicts the other arguments, the indices are not
+            integers, an index is out of range, or the last axis does not have size `num_quantizers`.
 
     Example:
         >>> import keras
@@ -107,16 +109,18 @@ class CodebookDecoder(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(trainable=trainable, **kwargs)
-        given = None if codebook is None else np.asarray(codebook, "float32")
-        if given is not None:
-            num_codes, code_dim = _sizes(given, num_codes, code_dim, num_quantizers)
+        initial = None if codebook is None else np.asarray(codebook, "float32")
+        if initial is not None:
+            num_codes, code_dim = _codebook_sizes(initial, num_codes, code_dim, num_quantizers)
         if num_codes is None or code_dim is None:
-            raise ValueError("CodebookDecoder: pass a codebook, or both num_codes and code_dim.")
+            raise ValueError(
+                "CodebookDecoder: the codebook's shape is unknown; pass a codebook, or both num_codes and code_dim."
+            )
         check_sizes("CodebookDecoder", num_codes=num_codes, code_dim=code_dim, num_quantizers=num_quantizers)
         check_choice("CodebookDecoder", "combine", combine, (None, *get_args(Combine)))
         check_choice("CodebookDecoder", "out_of_range", out_of_range, get_args(OutOfRange))
         if invalid_index is not None and not is_integer(invalid_index):
-            raise ValueError(f"CodebookDecoder: invalid_index must be a whole number or None (got {invalid_index!r}).")
+            raise ValueError(f"CodebookDecoder: invalid_index must be an integer or None (got {invalid_index!r}).")
         self.num_codes = num_codes
         self.code_dim = code_dim
         self.num_quantizers = num_quantizers
@@ -124,7 +128,7 @@ class CodebookDecoder(keras.layers.Layer):
         self.invalid_index = invalid_index
         self.out_of_range = out_of_range
         self.codebook_initializer = keras.initializers.get(codebook_initializer)
-        self._given = given
+        self._initial_codebook = initial
         self.supports_masking = True
 
     def build(self, input_shape: Sequence[int | None]) -> None:
@@ -132,46 +136,49 @@ class CodebookDecoder(keras.layers.Layer):
         if self.num_quantizers > 1 and (len(input_shape) < 2 or input_shape[-1] != self.num_quantizers):
             raise ValueError(
                 f"CodebookDecoder: the last axis of the indices must have size num_quantizers={self.num_quantizers} "
-                f"(got indices of shape {tuple(input_shape)})."
+                f"(got indices of shape {tuple(input_shape)}); pass one index for each quantizer."
             )
         quantizers = () if self.num_quantizers == 1 else (self.num_quantizers,)
         self.codebook = self.add_weight(
             name="codebook",
             shape=(*quantizers, self.num_codes, self.code_dim),
-            initializer=self.codebook_initializer if self._given is None else _start(self._given),
+            initializer=self.codebook_initializer
+            if self._initial_codebook is None
+            else _constant_initializer(self._initial_codebook),
         )
 
     def call(self, indices: Any, mask: Any = None) -> Any:
-        """Return the vectors that the indices stand for."""
-        indices = _whole(indices)
-        known = filled = self._known(indices, mask)
+        """Return the vectors of the indices."""
+        indices = _as_integers(indices)
+        present = has_vector = self._present(indices, mask)
         if self.out_of_range != "clip":
-            filled = ops.logical_and(known, ops.logical_and(indices >= 0, indices < self.num_codes))
-        vectors = self._looked_up(ops.clip(indices, 0, self.num_codes - 1))
-        vectors = vectors * ops.expand_dims(ops.cast(filled, vectors.dtype), -1)  # on torch half the time of `where`
+            has_vector = ops.logical_and(present, ops.logical_and(indices >= 0, indices < self.num_codes))
+        vectors = self._look_up(ops.clip(indices, 0, self.num_codes - 1))
+        # On torch, a product takes half the time of `where`.
+        vectors = vectors * ops.expand_dims(ops.cast(has_vector, vectors.dtype), -1)
         if self.out_of_range == "error":
-            wrong = ops.logical_and(known, ops.logical_not(filled))
-            self._refuse(indices, wrong)
+            wrong = ops.logical_and(present, ops.logical_not(has_vector))
+            self._raise_if_any(wrong, indices)
             vectors = ops.where(ops.expand_dims(wrong, -1), np.nan, vectors)
-        return self._combined(ops.cast(vectors, self.compute_dtype))
+        return self._combine_vectors(ops.cast(vectors, self.compute_dtype))
 
     def compute_mask(self, indices: Any, previous_mask: Any = None) -> Any:
-        """Return the mask: true where there is a code."""
+        """Return the mask of the outputs: True where there is a code."""
         if self.invalid_index is None and previous_mask is None:
             return None
-        known = self._known(_whole(indices), previous_mask)
-        known = known if self.num_quantizers == 1 else ops.any(known, axis=-1)
-        return known if len(known.shape) > 1 else None
+        present = self._present(_as_integers(indices), previous_mask)
+        present = present if self.num_quantizers == 1 else ops.any(present, axis=-1)
+        return present if len(present.shape) > 1 else None
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
-        """Return the shape of the vectors."""
+        """Return the shape of the outputs."""
         if self.num_quantizers == 1 or self.combine is None:
             return (*input_shape, self.code_dim)
         width = self.code_dim * (self.num_quantizers if self.combine == "concat" else 1)
         return (*input_shape[:-1], width)
 
     def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments; the codebook's values are a weight."""
+        """Return the constructor's arguments, without the codebook, which is a weight."""
         plain = ("num_codes", "code_dim", "num_quantizers", "combine", "invalid_index", "out_of_range")
         return {
             **super().get_config(),
@@ -179,31 +186,31 @@ class CodebookDecoder(keras.layers.Layer):
             "codebook_initializer": keras.initializers.serialize(self.codebook_initializer),
         }
 
-    def _known(self, indices: Any, mask: Any) -> Any:
-        """Return where there is an index that the mask does not leave out."""
-        known = ops.ones_like(indices, "bool") if self.invalid_index is None else indices != self.invalid_index
+    def _present(self, indices: Any, mask: Any) -> Any:
+        """Return where an index is unmasked and not `invalid_index`."""
+        present = ops.ones_like(indices, "bool") if self.invalid_index is None else indices != self.invalid_index
         if mask is None:
-            return known
-        return ops.logical_and(known, broadcast_mask("CodebookDecoder", mask, indices))
+            return present
+        return ops.logical_and(present, broadcast_mask("CodebookDecoder", mask, indices))
 
-    def _refuse(self, indices: Any, wrong: Any) -> None:
-        """Raise for an index that is out of range, where values can be looked at."""
+    def _raise_if_any(self, wrong: Any, indices: Any) -> None:
+        """Raise an error if an index is out of range. During tracing there are no values, so nothing is raised."""
         if backends.current().is_symbolic(wrong) or not bool(ops.any(wrong)):
             return
         values = ops.convert_to_numpy(indices)[ops.convert_to_numpy(wrong)]
         raise ValueError(
-            f"CodebookDecoder: index {values[0]} is out of range for {self.num_codes} codes ({values.size} such "
-            f"indices); pass indices in [0, {self.num_codes}), or out_of_range='clip' or 'zero'."
+            f"CodebookDecoder: index {values[0]} is out of range for {self.num_codes} codes ({values.size} indices are "
+            f"out of range); pass indices from 0 to {self.num_codes - 1}, or set out_of_range to 'clip' or 'zero'."
         )
 
-    def _looked_up(self, indices: Any) -> Any:
+    def _look_up(self, indices: Any) -> Any:
         if self.num_quantizers == 1:
             return ops.take(self.codebook, indices, axis=0)
         rows = ops.reshape(self.codebook, (self.num_quantizers * self.num_codes, self.code_dim))
-        first = ops.cast(self.num_codes * np.arange(self.num_quantizers), indices.dtype)
-        return ops.take(rows, indices + first, axis=0)
+        offsets = ops.cast(self.num_codes * np.arange(self.num_quantizers), indices.dtype)
+        return ops.take(rows, indices + offsets, axis=0)
 
-    def _combined(self, vectors: Any) -> Any:
+    def _combine_vectors(self, vectors: Any) -> Any:
         if self.num_quantizers == 1 or self.combine is None:
             return vectors
         if self.combine == "sum":
@@ -212,7 +219,7 @@ class CodebookDecoder(keras.layers.Layer):
         return ops.reshape(vectors, (*leading, self.num_quantizers * self.code_dim))
 
 
-def _sizes(codebook: Any, num_codes: Any, code_dim: Any, num_quantizers: int) -> tuple[int, int]:
+def _codebook_sizes(codebook: Any, num_codes: Any, code_dim: Any, num_quantizers: int) -> tuple[int, int]:
     wanted = (*(() if num_quantizers == 1 else (num_quantizers,)), num_codes, code_dim)
     fits = len(codebook.shape) == len(wanted) and all(
         want is None or have == want for have, want in zip(codebook.shape, wanted, strict=True)
@@ -221,24 +228,24 @@ def _sizes(codebook: Any, num_codes: Any, code_dim: Any, num_quantizers: int) ->
         words = "(num_codes, code_dim)" if num_quantizers == 1 else "(num_quantizers, num_codes, code_dim)"
         raise ValueError(
             f"CodebookDecoder: codebook has shape {codebook.shape}, expected {words} with num_codes={num_codes}, "
-            f"code_dim={code_dim} and num_quantizers={num_quantizers}."
+            f"code_dim={code_dim} and num_quantizers={num_quantizers}; change the codebook or these arguments."
         )
     return codebook.shape[-2], codebook.shape[-1]
 
 
-def _start(codebook: Any) -> Any:
-    return lambda shape, dtype=None: ops.convert_to_tensor(codebook, dtype)  # noqa: ARG005 - as Keras calls initialisers
+def _constant_initializer(codebook: Any) -> Any:
+    return lambda shape, dtype=None: ops.convert_to_tensor(codebook, dtype)  # noqa: ARG005 - Keras passes a shape to every initializer
 
 
-def _whole(indices: Any) -> Any:
-    """Return the indices as int32, or int64 if they come so."""
+def _as_integers(indices: Any) -> Any:
+    """Return the indices as int32, or as int64 if their dtype needs it."""
     if not isinstance(indices, keras.KerasTensor):
         indices = ops.convert_to_tensor(indices)
     dtype = keras.backend.standardize_dtype(indices.dtype)
     if "int" not in dtype:
         raise ValueError(
-            f"CodebookDecoder: indices must be whole numbers (got {dtype}); half precision cannot tell 4096 from 4097. "
-            'Cast them before, or declare keras.Input(…, dtype="int32").'
+            f"CodebookDecoder: indices must have an integer dtype (got {dtype}); cast them to int32, or declare "
+            'keras.Input(…, dtype="int32"). Float dtypes are not safe: float16 rounds 4097 to 4096.'
         )
     return indices if dtype == "int64" else ops.cast(indices, "int64" if dtype in ("uint32", "uint64") else "int32")
 
@@ -253,16 +260,16 @@ def reference(
     invalid_index: int | None = -1,
     out_of_range: OutOfRange = "zero",
 ) -> Any:
-    """The same in float64 NumPy; `weights` are the codebook. What is out of range gives zeros, unless clipped."""
+    """Return the outputs in float64 NumPy. `weights` hold the codebook. Other indices give zeros or are clipped."""
     codebook, indices = np.asarray(weights[0], "float64"), np.asarray(indices)
-    known = np.ones(indices.shape, bool) if invalid_index is None else indices != invalid_index
+    present = np.ones(indices.shape, bool) if invalid_index is None else indices != invalid_index
     if mask is not None:
-        known = known & np.reshape(mask, np.shape(mask) + (1,) * (indices.ndim - np.ndim(mask)))
+        present = present & np.reshape(mask, np.shape(mask) + (1,) * (indices.ndim - np.ndim(mask)))
     num_codes = codebook.shape[-2]
-    filled = known if out_of_range == "clip" else known & (indices >= 0) & (indices < num_codes)
+    has_vector = present if out_of_range == "clip" else present & (indices >= 0) & (indices < num_codes)
     safe = np.clip(indices, 0, num_codes - 1)
     vectors = codebook[safe] if num_quantizers == 1 else codebook[np.arange(num_quantizers), safe]
-    vectors = np.where(filled[..., None], vectors, 0)
+    vectors = np.where(has_vector[..., None], vectors, 0)
     if num_quantizers == 1 or combine is None:
         return vectors
     return vectors.sum(-2) if combine == "sum" else vectors.reshape(*indices.shape[:-1], -1)

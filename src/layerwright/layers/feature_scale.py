@@ -1,4 +1,4 @@
-"""`FeatureScale`: one learned factor for each feature, and perhaps the sum of what it weighs."""
+"""`FeatureScale`: multiplies each feature by a learned factor, optionally followed by a sum or mean."""
 
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
@@ -9,7 +9,7 @@ from keras import ops
 
 from layerwright.core.case import InputSpec, case, declared_cases
 from layerwright.layers._arguments import check_choice
-from layerwright.layers._axes import broadcast_shape, validated_axes, broadcast_along, positive_axes, sizes_along
+from layerwright.layers._axes import broadcast_along, broadcast_shape, positive_axes, sizes_along, validated_axes
 from layerwright.layers._masks import broadcast_mask
 
 Reduce = Literal["sum", "mean"]
@@ -20,45 +20,45 @@ Reduce = Literal["sum", "mean"]
 @case(init={"axis": (1, 3), "use_bias": True, "reduce": "mean", "keepdims": True}, inputs=(None, 4, 6, 3))
 @keras.saving.register_keras_serializable(package="layerwright")
 class FeatureScale(keras.layers.Layer):
-    """Multiply each feature by a factor of its own, and perhaps reduce.
+    """Multiply each feature by a learned factor, optionally followed by a sum or mean.
 
-        y = w ⊙ x + b                         reduce=None, with b only if use_bias
+        y = w ⊙ x + b                         reduce=None; b only with use_bias
         y = Σ w ⊙ x + b, summed over `axis`   reduce="sum", a learned weighted sum
         y = mean of w ⊙ x over `axis` + b     reduce="mean"
 
-    The scale has the sizes of the inputs along `axis`, taken when the layer is built, and is laid along these axes
-    alone. (As the diagonal affine map of Touvron et al. 2021, "ResMLP", arXiv:2105.03404, eq. 1.) So has the bias; but
-    with a reduction it is one number, as which a sum of many would act.
+    The scale w has the sizes of the inputs along `axis`, read in `build`, and broadcasts along the other axes. (This is
+    the diagonal affine map of Touvron et al. 2021, "ResMLP", arXiv:2105.03404, eq. 1.) The bias has the same shape.
+    With `reduce`, the bias is a single number, because a sum of several biases would act as one.
 
-    Steps that the mask leaves out are taken as zeros, NaN and inf included, and a mean does not count them. Sums are
-    taken in float32 (float64 under a float64 policy), so half-precision inputs do not overflow on the way.
+    Masked steps count as zeros, even if they contain NaN or infinity, and a mean does not count them. Sums are computed
+    in float32 (float64 with a float64 policy), so half-precision inputs do not overflow in the sum.
 
-    The naive version keeps its factors as `self.weights`, which Keras has for itself, so the layer cannot even be
-    constructed; or makes them from a size given by hand, and then broadcasts a factor of size 1, or one that happens to
-    fit another axis, without a word.
+    Some published layers store the factors in `self.weights`. Keras reserves this attribute, so the layer cannot be
+    constructed. Others take the size as an argument. If that size is 1, or matches a different axis, the factors
+    broadcast without an error.
 
     Args:
-        axis: The axis that has a factor for each of its places, or a tuple of axes; not the batch axis.
-        scale_initializer: Initialiser of the scale.
-        scale_regularizer: Regulariser of the scale.
+        axis: The axis, or a tuple of axes, with one factor for each position. The batch axis is not allowed.
+        scale_initializer: Initializer of the scale.
+        scale_regularizer: Regularizer of the scale.
         scale_constraint: Constraint on the scale.
-        use_bias: Whether there is a b.
-        bias_initializer: Initialiser of the bias.
-        reduce: What is made of the axes in `axis`: None leaves them, `"sum"` or `"mean"` reduces over them.
-        keepdims: Whether axes reduced over stay, with size 1.
-        **kwargs: Those of every Keras layer, such as `name` and `dtype`.
+        use_bias: Whether to add a bias b.
+        bias_initializer: Initializer of the bias.
+        reduce: `"sum"` or `"mean"` to reduce over `axis`; None for no reduction.
+        keepdims: Whether reduced axes stay, with size 1.
+        **kwargs: Arguments of every Keras layer, such as `name` and `dtype`.
 
     Call arguments:
-        inputs: `(batch, …)`, the sizes along `axis` those of the layer.
-        mask: `(batch, time)`, or more leading axes of the inputs, true where a step counts. By default the mask that
-            travels with the inputs.
+        inputs: `(batch, …)`, with the sizes along `axis` that the layer was built with.
+        mask: `(batch, time)`, or more leading axes of the inputs, True for valid steps. By default, the mask attached
+            to the inputs.
 
-    Output: the shape of the inputs, without `axis` if reduced. The mask travels on, unless it covers an axis that is
-    reduced over: then it is consumed.
+    Output: the shape of the inputs, without `axis` if it is reduced. The output carries the mask, unless the mask
+    covers a reduced axis.
 
     Raises:
-        ValueError: If an argument is not one of those above, the inputs' sizes along `axis` are unknown or not the
-            layer's, or the mask's shape does not fit them.
+        ValueError: If an argument is invalid, the inputs' sizes along `axis` are unknown or differ from those in
+            `build`, or the mask's shape does not match the inputs.
 
     Example:
         >>> import keras
@@ -114,8 +114,8 @@ class FeatureScale(keras.layers.Layer):
     def call(self, inputs: Any, mask: Any = None) -> Any:
         """Return the scaled inputs, or their sum or mean."""
         axes = self._axes(inputs.shape)
-        whole = self.compute_dtype == "float64" or self.reduce is None
-        x = ops.cast(inputs, self.compute_dtype if whole else "float32")
+        keeps_dtype = self.compute_dtype == "float64" or self.reduce is None
+        x = ops.cast(inputs, self.compute_dtype if keeps_dtype else "float32")
         if mask is not None:
             mask = broadcast_mask("FeatureScale", mask, inputs)
             x = ops.where(mask, x, 0.0)
@@ -124,19 +124,19 @@ class FeatureScale(keras.layers.Layer):
             return scaled if self.bias is None else scaled + broadcast_along(axes, ops.cast(self.bias, x.dtype), x)
         total = ops.sum(scaled, axes, keepdims=self.keepdims)
         if self.reduce == "mean":
-            total = total / self._terms(axes, mask, x)
+            total = total / self._term_counts(axes, mask, x)
         if self.bias is not None:
             total = total + ops.cast(self.bias, x.dtype)
         return ops.cast(total, self.compute_dtype)
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
-        """Return the mask that travels on: none if it covers an axis that is reduced over."""
+        """Return the mask of the outputs: None if the input mask covers a reduced axis."""
         if previous_mask is None or self.reduce is None:
             return previous_mask
         return None if min(self._axes(inputs.shape)) < len(previous_mask.shape) else previous_mask
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
-        """Return the shape of the inputs, without the axes reduced over or with size 1 there."""
+        """Return the shape of the inputs, without the reduced axes, or with size 1 there."""
         if self.reduce is None:
             return tuple(input_shape)
         axes = self._axes(input_shape)
@@ -161,8 +161,8 @@ class FeatureScale(keras.layers.Layer):
     def _axes(self, shape: Sequence[int | None]) -> tuple[int, ...]:
         return positive_axes("FeatureScale", (self.axis,) if isinstance(self.axis, int) else self.axis, shape)
 
-    def _terms(self, axes: Sequence[int], mask: Any, x: Any) -> Any:
-        """Return how many terms each mean has: those that the mask leaves, at least one."""
+    def _term_counts(self, axes: Sequence[int], mask: Any, x: Any) -> Any:
+        """Return the number of unmasked terms of each mean, at least 1."""
         ones = ops.ones(broadcast_shape(axes, x.shape, self.scale.shape), x.dtype)
         counted = ones if mask is None else ones * ops.cast(mask, x.dtype)
         return ops.maximum(ops.sum(counted, axes, keepdims=self.keepdims), 1.0)
@@ -177,7 +177,7 @@ def reference(
     reduce: Reduce | None = None,
     keepdims: bool = False,
 ) -> Any:
-    """The same in float64 NumPy; `weights` are the scale and, if there is one, the bias."""
+    """Return the outputs in float64 NumPy. `weights` are the scale and the bias, if the layer has one."""
     x = np.asarray(inputs, "float64")
     axes = tuple(one % x.ndim for one in ((axis,) if isinstance(axis, int) else axis))
     counts = np.ones(x.shape, bool)

@@ -1,4 +1,4 @@
-"""`IntermediateOutput`: a loss on what an inner layer returns; `tap`: a model that returns it."""
+"""`IntermediateOutput`: wraps a layer and adds a loss on its outputs."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops, tree
 
 from layerwright.core.case import InputSpec, case, declared_cases
-from layerwright.layers._functions import serialize_function, resolve_function, accepts_argument
+from layerwright.layers._functions import accepts_argument, resolve_function, serialize_function
 from layerwright.layers._masks import broadcast_mask
 from layerwright.layers._precision import at_least_float32
 
@@ -25,35 +25,38 @@ OTHERS = {"layer": [keras.layers.Dense(4, use_bias=False)], "loss": [ops.abs]}
 )
 @keras.saving.register_keras_serializable(package="layerwright")
 class IntermediateOutput(keras.layers.Wrapper):
-    """Apply a layer, and add a loss on what it returns.
+    """Apply a layer and add a loss on its outputs.
 
         y = f(x),  loss: weight · mean(loss(y))
 
-    The mean is over every number that the loss function returns, for the steps that the mask of y leaves. With
-    `return_inputs` the layer gives x on, unchanged: it then hangs beside the path through the model, as an auxiliary
-    classifier or a penalty does, in a `keras.Sequential` too. For a loss that needs targets, see `tap`.
+    The mean covers all values that the loss function returns for the unmasked steps of y. With `return_inputs`, the
+    layer returns x unchanged. It then adds an auxiliary classifier or a penalty without changing the path through the
+    model, also in a `keras.Sequential`. For a loss that needs targets, use `tap`.
 
-    The naive version keeps the tensor as an attribute for a loss to pick up, which after tracing is a tensor of
-    another graph; or does not build and serialise the layer within, whose weights are then not saved.
+    A simple implementation stores y in an attribute and computes the loss later. After tracing, this attribute holds a
+    tensor of another graph. Other implementations do not build or serialize the inner layer, so its weights are not
+    saved.
 
     Args:
         layer: f, a Keras layer or model.
-        loss: A function of y to a number, or to numbers for each sample and step: one of `keras.ops` or its name, a
-            regulariser, or one registered with `keras.saving.register_keras_serializable`; None for none. If it has
-            an argument `mask`, it is given the mask of y, and leaves out by itself what does not count.
-        weight: The factor before the loss.
+        loss: A function of y that returns one number, or numbers for each sample and step. It may be a function of
+            `keras.ops` or its name, a regularizer, or a function registered with
+            `keras.saving.register_keras_serializable`; None for no loss. If it has an argument `mask`, it receives the
+            mask of y, and must exclude masked steps itself.
+        weight: The factor of the loss.
         return_inputs: Whether to return x instead of y.
-        **kwargs: Those of every Keras layer, such as `name` and `dtype`.
+        **kwargs: Arguments of every Keras layer, such as `name` and `dtype`.
 
     Call arguments:
-        inputs: What f takes.
-        mask: What f takes; by default the mask that travels with the inputs.
+        inputs: The inputs of f.
+        mask: The mask of the inputs. By default, the mask attached to the inputs.
 
-    Output: y with the mask that f gives it, or x with its own.
+    Output: y with the mask that f computes for it, or x with its own mask.
 
     Raises:
-        ValueError: If `layer` is no layer, `loss` cannot be called, `weight` is no finite number; or if y has a mask
-            and the loss function returns one number without having seen it: padding would count.
+        ValueError: If `layer` is not a layer, `loss` is not callable, or `weight` is not a finite number. From a call,
+            if y has a mask, but the loss function has no argument `mask` and its result does not keep the mask's axes,
+            because padding would then count.
 
     Example:
         >>> import keras
@@ -84,16 +87,20 @@ class IntermediateOutput(keras.layers.Wrapper):
         self.supports_masking = True
 
     def call(self, inputs: Any, mask: Any = None, training: bool | None = None) -> Any:
-        """Return the outputs or the inputs, having added the loss."""
+        """Add the loss, and return the outputs or the inputs."""
         options = {"mask": mask, "training": training}
-        given = {name: value for name, value in options.items() if value is not None and accepts_argument(self.layer.call, name)}
-        outputs = self.layer(inputs, **given)
+        accepted = {
+            name: value
+            for name, value in options.items()
+            if value is not None and accepts_argument(self.layer.call, name)
+        }
+        outputs = self.layer(inputs, **accepted)
         if self.loss is not None:
             self.add_loss(self.weight * self._mean_loss(outputs, self._mask_of_outputs(inputs, mask)))
         return inputs if self.return_inputs else outputs
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
-        """Return the mask of what is returned."""
+        """Return the mask of the returned tensor."""
         return previous_mask if self.return_inputs else self._mask_of_outputs(inputs, previous_mask)
 
     def get_config(self) -> dict[str, Any]:
@@ -103,7 +110,7 @@ class IntermediateOutput(keras.layers.Wrapper):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], custom_objects: Any = None) -> "IntermediateOutput":
-        """Make the layer from what `get_config` returned."""
+        """Create the layer from the result of `get_config`."""
         own = {
             name: keras.saving.deserialize_keras_object(config[name], custom_objects=custom_objects)
             for name in ("layer", "loss")
@@ -122,8 +129,8 @@ class IntermediateOutput(keras.layers.Wrapper):
         if tree.is_nested(mask) or len(losses.shape) < len(mask.shape):
             raise ValueError(
                 f"IntermediateOutput: the loss of masked outputs must keep the mask's axes (got shape "
-                f"{tuple(losses.shape)}), or padding counts; return a number for each step, or let the loss function "
-                "take an argument `mask`."
+                f"{tuple(losses.shape)}), because padding would count otherwise; return one number for each step, or "
+                "give the loss function an argument `mask`."
             )
         valid = ops.broadcast_to(broadcast_mask("IntermediateOutput", mask, losses), ops.shape(losses))
         counted = ops.sum(ops.cast(valid, losses.dtype))
@@ -136,7 +143,7 @@ def _in_full_precision(losses: Any) -> Any:
 
 
 def reference(losses: Any, mask: Any = None, *, weight: float = 1.0) -> Any:
-    """The loss that is added, in float64 NumPy, from what the loss function returns."""
+    """Return the loss that the layer adds, in float64 NumPy, from the result of the loss function."""
     losses = np.asarray(losses, "float64")
     if mask is None:
         return weight * losses.mean()

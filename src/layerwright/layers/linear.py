@@ -1,4 +1,4 @@
-"""`Linear`: a matrix product and nothing else, unless asked."""
+"""`Linear`: a dense layer without bias or activation by default."""
 
 from typing import Any
 
@@ -13,33 +13,33 @@ from layerwright.layers._arguments import check_sizes
 @case(init={"units": 4, "activation": "tanh", "use_bias": True}, inputs=(None, 5))
 @keras.saving.register_keras_serializable(package="layerwright")
 class Linear(keras.layers.Dense):
-    """Combine the features linearly.
+    """Multiply the inputs by a matrix, optionally followed by a bias and an activation.
 
         y = φ(x W + b)
 
-    This is `keras.layers.Dense` without bias and activation unless they are asked for: LoRA (`enable_lora`) and
-    quantisation (`quantize`) are as there. The kernel is Glorot's (Glorot, Bengio 2010, AISTATS), so that y is about as
-    large as x.
+    This is `keras.layers.Dense` without a bias by default. LoRA (`enable_lora`) and quantization (`quantize`) work the
+    same. The default initializer is Glorot's (Glorot, Bengio 2010, AISTATS), which gives y about the scale of x.
 
-    The naive version creates its kernel in the constructor from an input size given by hand, or in `call`, where it is
-    new at each call and never trained; draws it from a standard normal, which multiplies the scale by √features; and
-    loses `units` in `get_config`.
+    Some published layers create the kernel in the constructor from an input size argument. Others create it in `call`,
+    where each call gets a new kernel that is never trained. Many draw it from a standard normal distribution, which
+    multiplies the scale by √features, or do not return `units` from `get_config`.
 
     Args:
-        units: The number of outputs.
-        activation: φ, by name or as a function; None for none.
-        use_bias: Whether there is a b.
-        kernel_initializer: Initialiser of the kernel W, `(features, units)`.
-        bias_initializer: Initialiser of the bias, `(units,)`.
-        **kwargs: Those of `keras.layers.Dense`, such as `kernel_regularizer` and `lora_rank`, and of every Keras layer.
+        units: The number of output features.
+        activation: φ, as a name or a function; None for no activation.
+        use_bias: Whether to add a bias b.
+        kernel_initializer: Initializer of the kernel W, `(features, units)`.
+        bias_initializer: Initializer of the bias, `(units,)`.
+        **kwargs: Arguments of `keras.layers.Dense`, such as `kernel_regularizer` and `lora_rank`, and of every Keras
+            layer.
 
     Call arguments:
-        inputs: `(batch, …, features)`. A mask travels on untouched.
+        inputs: `(batch, …, features)`. A mask passes through unchanged.
 
     Output: `(batch, …, units)`.
 
     Raises:
-        ValueError: If `units` is not a whole number of at least 1, or the inputs do not fit.
+        ValueError: If `units` is not a positive integer, or the inputs do not match the kernel.
 
     Example:
         >>> import keras
@@ -72,9 +72,9 @@ class Linear(keras.layers.Dense):
 
 @keras.saving.register_keras_serializable(package="layerwright")
 class CustomInitLayer(Linear):
-    """`Linear` with a bias, its initialisers by default those of articles: `glorot_normal` and `ones`.
+    """`Linear` with the defaults that articles use: a bias, and the initializers `glorot_normal` and `ones`.
 
-    Arguments, shapes and errors are those of `Linear`.
+    Arguments, shapes and errors are the same as for `Linear`.
 
     Example:
         >>> import keras
@@ -98,7 +98,7 @@ class CustomInitLayer(Linear):
 
 
 def reference(inputs: Any, weights: Any, *, activation: Any = None) -> Any:
-    """The same in float64 NumPy; `weights` are the kernel and, if there is one, the bias."""
+    """Return the outputs in float64 NumPy. `weights` are the kernel and the bias, if the layer has one."""
     kernel, *bias = (np.asarray(weight, "float64") for weight in weights)
     outputs = np.asarray(inputs, "float64") @ kernel + sum(bias)
     return outputs if activation is None else activation(outputs)

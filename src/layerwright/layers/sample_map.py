@@ -1,4 +1,4 @@
-"""`SampleMap`: one function of a sample, applied to each sample of a batch."""
+"""`SampleMap`: applies a function of one sample to each sample of a batch."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -11,30 +11,30 @@ from keras import ops, tree
 from layerwright import backends
 from layerwright.core.case import InputSpec, case, declared_cases
 from layerwright.layers._arguments import check_choice, check_sizes
-from layerwright.layers._functions import serialize_function, resolve_function, accepts_argument
+from layerwright.layers._functions import accepts_argument, resolve_function, serialize_function
 from layerwright.layers._sample_functions import centered, masked_total
 from layerwright.layers._sample_modes import (
     Samples,
     SampleSeed,
-    equals_one_by_one,
-    in_chunks,
-    mapped,
-    one_by_one,
+    apply_in_chunks,
+    apply_in_loop,
+    apply_map,
+    apply_to_empty_batch,
+    apply_vectorized,
+    matches_loop,
     row_count,
     sample_keys,
-    tiny_batches,
-    vectorized,
-    without_rows,
+    trial_batches,
 )
 
 Mode = Literal["auto", "batched", "vectorized", "map"]
-Way = Literal["batched", "vectorized", "map"]
+ConcreteMode = Literal["batched", "vectorized", "map"]
 
 
-class Plan(NamedTuple):
-    """How to apply a function, and whether it draws random numbers."""
+class Strategy(NamedTuple):
+    """The mode in which to apply a function, and whether the function draws random numbers."""
 
-    way: Way
+    mode: ConcreteMode
     draws: bool
 
 
@@ -51,42 +51,47 @@ OTHERS = {"function": [ops.abs], "output_spec": [keras.KerasTensor((5,))]}
 )
 @keras.saving.register_keras_serializable(package="layerwright")
 class SampleMap(keras.layers.Layer):
-    """Apply a function of one sample to each sample.
+    """Apply a function of one sample to each sample of a batch.
 
         y[i] = f(x[i])
 
-    f is called in one of three ways: `"batched"`, on the whole batch, which is right for functions that never reach
-    across the batch axis, such as `ops.square`, and quickest; `"vectorized"`, by the backend's vectorising transform;
-    `"map"`, on one sample after another, which is slow and always right. `"auto"` takes the first of these that gives,
-    on two tiny random batches, what f gives sample by sample. It asks once for each combination of ranks and dtypes,
-    before anything is compiled.
+    `mode` selects how to call f. `"batched"` calls f once on the whole batch. This is the fastest mode, but it is
+    correct only if f never mixes samples, like `ops.square`. `"vectorized"` uses the backend's vectorizing transform.
+    `"map"` calls f on one sample after another, which is slow and always correct. `"auto"` uses the first of these
+    modes that gives the same results as a loop over the samples of two small random batches. It runs this test once for
+    each combination of ranks and dtypes, before compilation.
 
-    If f has an argument of that name, it is given `mask`, the sample's own mask, which the layer then consumes;
-    `training`; and `seed`, the sample's own, for the functions of `keras.random`, so that no two samples share their
-    randomness.
+    If f has arguments with these names, it also receives `mask`, the mask of the sample; `training`; and `seed`, a seed
+    of the sample for the functions of `keras.random`. Each sample has its own seed. If f takes the mask, the outputs
+    carry no mask.
 
-    The naive version loops with `tf.map_fn`, whose gradient under XLA is a thousand times slower than that of the
-    vectorised function, is bound to one backend, loses the output's shape and draws one seed for all samples.
+    A simple implementation loops with `tf.map_fn`. With XLA, its gradient is a thousand times slower than the gradient
+    of the vectorized function. It also works on one backend only, loses the shape of the outputs, and uses one seed for
+    all samples.
 
     Args:
-        function: f, from a sample or a tree of them to a tensor or a tree of them: a function of `keras.ops`, or its
-            name, or one registered with `keras.saving.register_keras_serializable`, without which a saved model does
-            not load. No layer: those take batches.
+        function: f, which takes a sample (a tensor or a nested structure of tensors) and returns a tensor or a nested
+            structure. It may be a function of `keras.ops` or its name. Register any other function with
+            `keras.saving.register_keras_serializable`, or a saved model cannot be loaded. Layers are not allowed,
+            because they take batches.
         mode: `"auto"`, `"batched"`, `"vectorized"` or `"map"`.
-        chunk_size: The most samples to hold at once in the first two ways; None for all.
-        output_spec: What f returns for one sample, as `keras.KerasTensor` or a tree of them. By default f is traced.
-        seed: A whole number that makes the randomness repeat.
-        **kwargs: Those of every Keras layer, such as `name` and `dtype`.
+        chunk_size: The largest number of samples to process at once in the modes `"batched"` and `"vectorized"`; None
+            for all.
+        output_spec: The output of f for one sample, as a `keras.KerasTensor` or a nested structure of them. By default,
+            the layer traces f.
+        seed: An integer that makes the random numbers reproducible.
+        **kwargs: Arguments of every Keras layer, such as `name` and `dtype`.
 
     Call arguments:
-        inputs: `(batch, …)` or a tree of such tensors.
-        mask: `(batch, …)` or a tree, if f has an argument `mask`. By default the mask that travels with the inputs.
+        inputs: `(batch, …)`, or a nested structure of such tensors.
+        mask: `(batch, …)`, or a nested structure, if f has an argument `mask`. By default, the mask attached to the
+            inputs.
 
-    Output: `(batch, …)`, what f returns for each sample.
+    Output: `(batch, …)`, the output of f for each sample.
 
     Raises:
-        ValueError: If an argument is not one of those above, f fails on a single sample, gives other results when
-            called again, cannot be applied in the way asked for, or returns something other than `output_spec`.
+        ValueError: If an argument is invalid. From a call, if f fails on a single sample, gives different results for
+            the same sample, cannot be applied in the selected mode, or returns outputs that differ from `output_spec`.
 
     Example:
         >>> import keras
@@ -114,8 +119,8 @@ class SampleMap(keras.layers.Layer):
         self.function = resolve_function("SampleMap", "function", function)
         if isinstance(self.function, keras.layers.Layer):
             raise ValueError(
-                f"SampleMap: {self.function.name} is a layer and takes batches as it is; wrap it in a function of one "
-                "sample if that is not what you want."
+                f"SampleMap: {self.function.name} is a layer, and a layer takes batches; call the layer directly, or "
+                "pass a function of one sample."
             )
         self.mode = mode
         self.chunk_size = chunk_size
@@ -124,31 +129,31 @@ class SampleMap(keras.layers.Layer):
         self.supports_masking = accepts_argument(self.function, "mask")
         self.takes_training = accepts_argument(self.function, "training")
         self.seed_generator: Any = keras.random.SeedGenerator(seed) if accepts_argument(self.function, "seed") else None
-        self._plans: dict[str, dict[bool, Plan]] = {}
+        self._strategies: dict[str, dict[bool, Strategy]] = {}
 
     def call(self, inputs: Any, mask: Any = None, training: bool | None = None) -> Any:
-        """Return what the function makes of each sample."""
+        """Return the output of the function for each sample."""
         samples = self._samples(inputs, mask)
-        plan = self._plan(samples, training)
-        if plan.draws and plan.way != "batched":
+        strategy = self._strategy(samples, training)
+        if strategy.draws and strategy.mode != "batched":
             samples["seed"] = sample_keys(row_count(samples), self.seed_generator, self._keys_dtype())
-        outputs = self._apply(plan.way, samples, training)
+        outputs = self._apply(strategy.mode, samples, training)
         self._check_outputs(outputs)
         return outputs
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:  # noqa: ARG002 - Keras's signature
-        """Return None: the function has seen the mask."""
+        """Return None: the function has used the mask, and the outputs carry none."""
         return
 
     def compute_output_spec(self, inputs: Any, mask: Any = None, training: bool | None = None) -> Any:
-        """Return `output_spec` with the batch axis before it; by default trace the call."""
+        """Return `output_spec` with a batch axis; without `output_spec`, trace the call."""
         if self.output_spec is None:
             return super().compute_output_spec(inputs, mask=mask, training=training)
         rows = tree.flatten(inputs)[0].shape[0]
         return tree.map_structure(lambda one: keras.KerasTensor((rows, *one.shape), one.dtype), self.output_spec)
 
     def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments, functions of `keras.ops` by their names."""
+        """Return the constructor's arguments, with functions of `keras.ops` as names."""
         return {
             **super().get_config(),
             "function": serialize_function(self.function),
@@ -160,7 +165,7 @@ class SampleMap(keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "SampleMap":
-        """Make the layer from what `get_config` returned."""
+        """Create the layer from the result of `get_config`."""
         own = {name: keras.saving.deserialize_keras_object(config[name]) for name in ("function", "output_spec")}
         return cls(**{**config, **own})
 
@@ -169,48 +174,49 @@ class SampleMap(keras.layers.Layer):
         if not self.supports_masking or all(one is None for one in masks):
             return {"inputs": inputs}
         if any(one is None for one in masks):
-            raise ValueError("SampleMap: of several inputs, some have a mask and some have none; give all of them one.")
+            raise ValueError("SampleMap: some inputs have a mask and some have none; pass a mask for every input.")
         return {"inputs": inputs, "mask": mask}
 
-    def _plan(self, samples: dict[str, Any], training: bool | None) -> Plan:
+    def _strategy(self, samples: dict[str, Any], training: bool | None) -> Strategy:
         if self.mode != "auto":
-            return Plan(self.mode, self.seed_generator is not None)
+            return Strategy(self.mode, self.seed_generator is not None)
         key = str([(len(tensor.shape), tensor.dtype) for tensor in tree.flatten(samples)])
-        if key not in self._plans:
+        if key not in self._strategies:
             signature = tree.map_structure(lambda tensor: keras.KerasTensor(tensor.shape, tensor.dtype), samples)
             with backends.current().eagerly(), keras.StatelessScope():
-                asked = self._proved(signature, bool(training))
-                other = self._proved(signature, not training) if self.takes_training else asked
-                self._plans[key] = {bool(training): asked, not training: other}
-        return self._plans[key][bool(training)]
+                requested = self._choose_strategy(signature, bool(training))
+                other = self._choose_strategy(signature, not training) if self.takes_training else requested
+                self._strategies[key] = {bool(training): requested, not training: other}
+        return self._strategies[key][bool(training)]
 
     def _keys_dtype(self) -> str:
         return "" if self.seed_generator is None else str(self.seed_generator.state.dtype)
 
-    def _proved(self, signature: dict[str, Any], training: bool | None) -> Plan:
-        trials = tiny_batches(signature, self._keys_dtype())
+    def _choose_strategy(self, signature: dict[str, Any], training: bool | None) -> Strategy:
+        """Return the fastest mode that gives the results of a loop over the samples of small random batches."""
+        trials = trial_batches(signature, self._keys_dtype())
         on_sample = partial(self._on_sample, training=training)
         try:
             draws = self._draws(trials[0], training)
-            repeats = equals_one_by_one(partial(one_by_one, on_sample), on_sample, trials)
+            is_repeatable = matches_loop(partial(apply_in_loop, on_sample), on_sample, trials)
         except Exception as error:
             shapes = ", ".join(str(spec.shape[1:]) for spec in tree.flatten(signature))
             raise ValueError(
-                f"SampleMap: the function fails on a random sample of shape {shapes} ({error}); mend it, or pass the "
-                "mode that suits it."
+                f"SampleMap: the function fails on a random sample of shape {shapes} ({error}); correct the function, "
+                "or pass a mode other than 'auto'."
             ) from error
-        if not repeats:
+        if not is_repeatable:
             raise ValueError(
-                "SampleMap: the function gives other results when called again on the same sample; let it take an "
-                "argument `seed`, to be passed on to keras.random."
+                "SampleMap: the function gives different results for the same sample; give it an argument `seed`, and "
+                "pass that to the functions of keras.random."
             )
-        ways = get_args(Way)[1:] if draws else get_args(Way)  # a batch at once would share one seed
-        for way in ways:
-            if equals_one_by_one(partial(self._at_once, way, training=training), on_sample, trials):
-                return Plan(way, draws)
+        modes = get_args(ConcreteMode)
+        for mode in modes[1:] if draws else modes:  # in batched mode, all samples would share one seed
+            if matches_loop(partial(self._apply_mode, mode, training=training), on_sample, trials):
+                return Strategy(mode, draws)
         raise ValueError(
-            "SampleMap: the function works on single samples, but can neither be given a batch nor be traced; use "
-            "keras.ops for what depends on values, such as ops.cond and ops.where."
+            "SampleMap: the function works sample by sample in Python, but fails or gives different results in every "
+            "mode; replace Python conditions on tensor values by ops.cond or ops.where."
         )
 
     def _draws(self, samples: Samples, training: bool | None) -> bool:
@@ -220,22 +226,21 @@ class SampleMap(keras.layers.Layer):
         self._call(first, training, seed)
         return seed.drawn > 0
 
-    def _apply(self, way: Way, samples: dict[str, Any], training: bool | None) -> Any:
-        apply = partial(self._at_once, way, training=training)
+    def _apply(self, mode: ConcreteMode, samples: dict[str, Any], training: bool | None) -> Any:
+        apply = partial(self._apply_mode, mode, training=training)
         rows = row_count(samples)
-        if not isinstance(rows, int):
-            return in_chunks(apply, samples, self.chunk_size) if self.chunk_size and way != "map" else apply(samples)
-        if rows == 0:
-            return without_rows(apply, samples)
-        if self.chunk_size and rows > self.chunk_size and way != "map":
-            return in_chunks(apply, samples, self.chunk_size)
+        is_known = isinstance(rows, int)
+        if is_known and rows == 0:
+            return apply_to_empty_batch(apply, samples)
+        if self.chunk_size and mode != "map" and not (is_known and rows <= self.chunk_size):
+            return apply_in_chunks(apply, samples, self.chunk_size)
         return apply(samples)
 
-    def _at_once(self, way: Way, samples: dict[str, Any], training: bool | None) -> Any:
+    def _apply_mode(self, mode: ConcreteMode, samples: dict[str, Any], training: bool | None) -> Any:
         on_sample = partial(self._on_sample, training=training)
-        if way == "batched":
+        if mode == "batched":
             return self._call(samples, training, self.seed_generator)
-        return (vectorized if way == "vectorized" else mapped)(on_sample, samples)
+        return (apply_vectorized if mode == "vectorized" else apply_map)(on_sample, samples)
 
     def _on_sample(self, sample: Mapping[str, Any], training: bool | None) -> Any:
         return self._call(sample, training, SampleSeed(sample.get("seed")))
@@ -251,20 +256,23 @@ class SampleMap(keras.layers.Layer):
     def _check_outputs(self, outputs: Any) -> None:
         if self.output_spec is None:
             return
-        wanted = [(tuple(spec.shape), spec.dtype) for spec in tree.flatten(self.output_spec)]
+        expected = [(tuple(spec.shape), spec.dtype) for spec in tree.flatten(self.output_spec)]
         seen = [
             (tuple(tensor.shape)[1:], keras.backend.standardize_dtype(tensor.dtype)) for tensor in tree.flatten(outputs)
         ]
-        if not _fits(seen, wanted):
-            raise ValueError(f"SampleMap: the function returned {seen} for a sample; output_spec says {wanted}.")
+        if not _matches_spec(seen, expected):
+            raise ValueError(
+                f"SampleMap: the function returned {seen} for a sample, but output_spec is {expected}; correct one of "
+                "them."
+            )
 
 
 @case(inputs=(None, 5), others=OTHERS)
 @keras.saving.register_keras_serializable(package="layerwright")
 class BatchAwareSquare(SampleMap):
-    """`SampleMap` of `ops.square`, under the name that articles give it.
+    """`SampleMap` of `ops.square`, under the name that articles use.
 
-    Arguments, shapes and errors are those of `SampleMap`.
+    Arguments, shapes and errors are the same as for `SampleMap`.
 
     Example:
         >>> import keras
@@ -280,16 +288,16 @@ class BatchAwareSquare(SampleMap):
 
 
 def reference(function: Callable[[Any], Any], inputs: Any) -> Any:
-    """The same in float64 NumPy, of a NumPy function."""
+    """Return the outputs in float64 NumPy, for a NumPy function."""
     return np.stack([function(sample) for sample in np.asarray(inputs, "float64")])
 
 
-def _fits(seen: list[Any], wanted: list[Any]) -> bool:
-    return len(seen) == len(wanted) and all(
+def _matches_spec(seen: list[Any], expected: list[Any]) -> bool:
+    return len(seen) == len(expected) and all(
         dtype == other
         and len(shape) == len(sizes)
         and all(b is None or a in (b, None) for a, b in zip(shape, sizes, strict=True))
-        for (shape, dtype), (sizes, other) in zip(seen, wanted, strict=True)
+        for (shape, dtype), (sizes, other) in zip(seen, expected, strict=True)
     )
 
 

@@ -1,4 +1,4 @@
-"""`ScaledExponential`: an exponential with learned rates that neither overflows nor loses its gradient."""
+"""`ScaledExponential`: an exponential with learned rates that cannot overflow."""
 
 import math
 from collections.abc import Sequence
@@ -10,12 +10,12 @@ from keras import ops
 
 from layerwright.core.case import case, declared_cases
 from layerwright.layers._arguments import check_choice
-from layerwright.layers._axes import validated_axes, broadcast_along, positive_axes, sizes_along
+from layerwright.layers._axes import broadcast_along, positive_axes, sizes_along, validated_axes
 from layerwright.layers._precision import at_least_float32
 
 Output = Literal["linear", "log"]
 MARGIN = 1e-4
-"""How far below log(largest number) the exponent stays: its own rounding must not carry the result over."""
+"""The distance of the largest exponent from log(largest number), so that rounding cannot cause an overflow."""
 
 LARGEST = {"float16": 65504.0, "bfloat16": 3.3895e38, "float32": 3.4028e38, "float64": 1.7976e308}
 
@@ -25,38 +25,39 @@ LARGEST = {"float16": 65504.0, "bfloat16": 3.3895e38, "float32": 3.4028e38, "flo
 @case(init={"scale": -2.0, "axis": (1, 3), "output": "log"}, inputs=(None, 4, None, 3))
 @keras.saving.register_keras_serializable(package="layerwright")
 class ScaledExponential(keras.layers.Layer):
-    """Raise e to a learned multiple of each feature, without overflow.
+    """Compute the exponential of a learned multiple of each feature, without overflow.
 
         y = s exp(min(w ⊙ x, m))             output="linear"
-        y = log|s| + min(w ⊙ x, m)           output="log", log|y| of the above, for losses on a log scale
+        y = log|s| + min(w ⊙ x, m)           output="log": log|y| of the first line, for losses on a log scale
 
-    with m = log(L) - log(max(|s|, 1)) for L the largest number of the compute dtype: |y| ends at L, where float16 would
-    have infinity from w x = 11.1 and float32 from 88.7. Where the exponent is cut the output is a constant: its
-    gradients are zero, none is NaN. The exponent is computed in float32 at least. (Kendall, Gal 2017, arXiv:1703.04977,
-    predict log σ² for the same reason.)
+    The limit m is log(L) - log(max(|s|, 1)), where L is the largest number of the compute dtype. So |y| is at most L.
+    Without the limit, float16 overflows from w x = 11.1 and float32 from 88.7. Above the limit, the output is constant
+    and its gradient is 0, never NaN. The exponent is computed in float32 or higher precision. (Kendall, Gal 2017,
+    arXiv:1703.04977, predict log σ² for the same reason.)
 
-    The naive `scale * exp(x * w)` overflows in the first step at which training makes w x large, the loss is infinite,
-    its gradient NaN, and so is every weight from then on.
+    The simple formula `scale * exp(x * w)` overflows as soon as training makes w x large. Then the loss is infinite,
+    its gradient is NaN, and all weights become NaN.
 
     Args:
-        scale: s, or what it starts from.
-        learn_scale: Whether s is a weight.
-        axis: The axis that has a rate w for each of its places, or a tuple of axes; not the batch axis.
-        exponent_initializer: Initialiser of w.
-        exponent_regularizer: Regulariser of w.
+        scale: s; with `learn_scale`, its initial value.
+        learn_scale: Whether s is a trainable weight.
+        axis: The axis, or a tuple of axes, with one rate w for each position. The batch axis is not allowed.
+        exponent_initializer: Initializer of w.
+        exponent_regularizer: Regularizer of w.
         exponent_constraint: Constraint on w.
-        max_logit: m; by default as above. With a number of your own the result can still overflow.
+        max_logit: m; `"auto"` for the limit above. With a number, the result can still overflow.
         output: `"linear"` or `"log"`.
-        **kwargs: Those of every Keras layer, such as `name` and `dtype`.
+        **kwargs: Arguments of every Keras layer, such as `name` and `dtype`.
 
     Call arguments:
-        inputs: `(batch, …)`, the sizes along `axis` those of the layer. A mask travels on untouched.
+        inputs: `(batch, …)`, with the sizes along `axis` that the layer was built with. A mask passes through
+            unchanged.
 
     Output: the shape of the inputs, in the layer's compute dtype.
 
     Raises:
-        ValueError: If an argument is not one of those above, or the inputs' sizes along `axis` are unknown or not the
-            layer's.
+        ValueError: If an argument is invalid, or the inputs' sizes along `axis` are unknown or differ from those in
+            `build`.
 
     Example:
         >>> import keras
@@ -97,7 +98,7 @@ class ScaledExponential(keras.layers.Layer):
         self.supports_masking = True
 
     def build(self, input_shape: Sequence[int | None]) -> None:
-        """Create the rates, and the scale if it is learned, for inputs of this shape."""
+        """Create the rates, and the scale if it is trainable, for inputs of this shape."""
         axes = self._axes(input_shape)
         sizes = sizes_along("ScaledExponential", axes, input_shape)
         self.exponent = self.add_weight(
@@ -120,12 +121,12 @@ class ScaledExponential(keras.layers.Layer):
         rates = broadcast_along(self._axes(inputs.shape), ops.cast(self.exponent, dtype), inputs)
         exponent = ops.cast(inputs, dtype) * rates
         scale = self.scale if self.learned_scale is None else ops.cast(self.learned_scale, dtype)
-        highest = self._highest(scale)
+        highest = self._max_exponent(scale)
         bounded = ops.minimum(exponent, highest)
         if self.learned_scale is not None:
             scale = ops.where(exponent > highest, ops.stop_gradient(scale), scale)
         if self.output_kind == "log":
-            return ops.cast(bounded + _log_of_size(scale), self.compute_dtype)
+            return ops.cast(bounded + _log_abs(scale), self.compute_dtype)
         raised = ops.exp(bounded)
         is_one = self.learned_scale is None and self.scale == 1.0
         return ops.cast(raised if is_one else scale * raised, self.compute_dtype)
@@ -151,8 +152,8 @@ class ScaledExponential(keras.layers.Layer):
     def _axes(self, shape: Sequence[int | None]) -> tuple[int, ...]:
         return positive_axes("ScaledExponential", (self.axis,) if isinstance(self.axis, int) else self.axis, shape)
 
-    def _highest(self, scale: Any) -> Any:
-        """Return m. No gradient goes through it: where the result ends does not depend on the scale."""
+    def _max_exponent(self, scale: Any) -> Any:
+        """Return m, without a gradient: the largest possible output does not depend on the scale."""
         if self.max_logit != "auto":
             return self.max_logit
         highest = math.log(LARGEST[self.compute_dtype]) - MARGIN
@@ -161,7 +162,7 @@ class ScaledExponential(keras.layers.Layer):
         return highest - ops.stop_gradient(ops.log(ops.maximum(ops.abs(scale), 1.0)))
 
 
-def _log_of_size(scale: Any) -> Any:
+def _log_abs(scale: Any) -> Any:
     return math.log(abs(scale)) if isinstance(scale, float) else ops.log(ops.abs(scale))
 
 
@@ -170,7 +171,7 @@ def _is_finite(value: Any) -> bool:
 
 
 def reference(inputs: Any, weights: Any, *, scale: float = 1.0, axis: int = -1, output: Output = "linear") -> Any:
-    """The same in float64 NumPy, uncut; `weights` are the rates and, if it is learned, the scale."""
+    """Return the outputs in float64 NumPy, without the limit. `weights` are the rates and the scale, if trainable."""
     x = np.asarray(inputs, "float64")
     rates, *learned = (np.asarray(weight, "float64") for weight in weights)
     factor = float(learned[0]) if learned else scale

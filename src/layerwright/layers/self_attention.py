@@ -1,4 +1,4 @@
-"""`SelfAttention`: every step weighs the others, with masks that hold, whole or step by step."""
+"""`SelfAttention`: multi-head self-attention, with correct masks and streaming."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from keras import ops
 from layerwright import backends
 from layerwright.core.case import InputSpec, case, declared_cases
 from layerwright.layers._arguments import check_sizes
-from layerwright.layers._attention import MASKED_SCORE, independent_copy, divide_by_root_mean_square, softmax
+from layerwright.layers._attention import MASKED_SCORE, divide_by_root_mean_square, independent_copy, softmax
 from layerwright.layers._axes import feature_count
 from layerwright.layers._masks import check_mask_shape
 from layerwright.layers._precision import at_least_float32
@@ -32,54 +32,55 @@ MASK = {"mask": InputSpec((None, None), "bool")}
 )
 @keras.saving.register_keras_serializable(package="layerwright")
 class SelfAttention(keras.layers.Layer):
-    """Let each step take in a weighted mean of the steps it may see.
+    """Compute multi-head self-attention: each step receives a weighted mean of the steps that it may attend to.
 
         q, k, v = x W_q + b_q, x W_k, x W_v + b_v            for each head
-        y = softmax(s q kᵀ over what may be seen) v W_o + b_o
+        y = softmax(s q kᵀ, over the allowed keys) v W_o + b_o
 
-    with s = 1/√key_dim (Vaswani et al. 2017, arXiv:1706.03762). Query heads may share keys and values (`num_kv_heads`:
-    Ainslie et al. 2023, arXiv:2305.13245), q and k may be normalised (`normalize_qk`: Henry et al. 2020,
-    arXiv:2010.04245) and the sight limited (`sliding_window`: Beltagy et al. 2020, arXiv:2004.05150). Keys have no
-    bias: it would add the same to every score of a query.
+    The scale s is 1/√key_dim (Vaswani et al. 2017, arXiv:1706.03762). Several query heads can share one key and value
+    head (`num_kv_heads`: Ainslie et al. 2023, arXiv:2305.13245). q and k can be normalized (`normalize_qk`: Henry et
+    al. 2020, arXiv:2010.04245). A window can limit attention (`sliding_window`: Beltagy et al. 2020,
+    arXiv:2004.05150). Keys have no bias, because it would add the same number to every score of a query.
 
-    Steps that the mask leaves out are seen by none, whatever lies there, NaN and inf included; a step that may see
-    nothing gets zeros for the mean. Mask, causality and window hold together. Scores are computed in float32 at least.
-    `step` computes one step from a cache of the keys and values before it, so that a stream gives what the whole
-    series gives.
+    No step attends to a masked step, even if that contains NaN or infinity. If a step has no allowed key, its weighted
+    mean is 0. Mask, causality and window can be combined. Scores are computed in float32 or higher precision. `step`
+    computes one step from a cache of the earlier keys and values, so streaming gives the same outputs as a call on the
+    whole series.
 
-    The naive version does not scale, so that the softmax saturates as key_dim grows; multiplies scores or values by a
-    mask instead of leaving keys out; divides by zero where a row is all padding; and takes an input of rank 2 for a
-    series.
+    Simple implementations have four defects. Without the scale, the softmax saturates as key_dim grows. If they
+    multiply scores or values by the mask, masked keys still get weight. If a row is all padding, they divide by zero.
+    They accept inputs of rank 2 and treat the batch as a series.
 
     Args:
-        key_dim: The size of a head's queries and keys.
+        key_dim: The size of the queries and keys of each head.
         num_heads: The number of query heads.
-        num_kv_heads: The number of key and value heads, which divides `num_heads`; by default as many.
-        value_dim: The size of a head's values; by default `key_dim`.
-        output_dim: The number of output features; by default that of the inputs.
-        use_bias: Whether there are biases.
+        num_kv_heads: The number of key and value heads, which must divide `num_heads`; by default `num_heads`.
+        value_dim: The size of the values of each head; by default `key_dim`.
+        output_dim: The number of output features; by default the number of input features.
+        use_bias: Whether to add biases.
         scale: s; by default as above.
-        dropout: The share of weights dropped in training.
-        causal: Whether a step sees no later one.
-        normalize_qk: Whether each query and key is divided by its root mean square.
-        sliding_window: How many steps a step sees, itself included: those before it, and if not `causal` as many after.
-        flash_attention: As in `keras.ops.dot_product_attention`, which is used where it is quicker.
+        dropout: The fraction of attention weights to drop in training.
+        causal: Whether each step attends only to itself and earlier steps.
+        normalize_qk: Whether to divide each query and key by its root mean square.
+        sliding_window: The number of steps that each step may attend to, counting itself and the steps before it.
+            Unless `causal`, it may also attend to as many steps after it.
+        flash_attention: As in `keras.ops.dot_product_attention`, which the layer uses where it is faster.
         seed: Seed of the dropout.
-        kernel_initializer: Initialiser of the kernels.
-        kernel_regularizer: Regulariser of the kernels.
+        kernel_initializer: Initializer of the kernels.
+        kernel_regularizer: Regularizer of the kernels.
         kernel_constraint: Constraint on the kernels.
-        **kwargs: Those of every Keras layer, such as `name` and `dtype`.
+        **kwargs: Arguments of every Keras layer, such as `name` and `dtype`.
 
     Call arguments:
-        inputs: `(batch, …, time, features)`, of rank 3 at least.
-        mask: `(batch, …, time)`, true where a step counts. By default the mask that travels with the inputs.
-        return_attention_scores: Whether the weights, `(batch, …, num_heads, time, time)`, are returned too.
+        inputs: `(batch, …, time, features)`, with rank 3 or higher.
+        mask: `(batch, …, time)`, True for valid steps. By default, the mask attached to the inputs.
+        return_attention_scores: Whether to also return the attention weights, `(batch, …, num_heads, time, time)`.
 
     Output: `(batch, …, time, output_dim)`, with the mask.
 
     Raises:
-        ValueError: If an argument is not one of those above, the inputs' rank is below 3, their number of features is
-            unknown or not the layer's, or the mask's shape does not fit them.
+        ValueError: If an argument is invalid, the inputs have a rank below 3, the number of features is unknown or
+            differs from the one in `build`, or the mask's shape does not match the inputs.
 
     Example:
         >>> import keras
@@ -127,7 +128,7 @@ class SelfAttention(keras.layers.Layer):
                 f"num_heads={num_heads})."
             )
         if not 0 <= dropout < 1:
-            raise ValueError(f"SelfAttention: dropout must be at least 0 and below 1 (got {dropout!r}).")
+            raise ValueError(f"SelfAttention: dropout must be at least 0 and less than 1 (got {dropout!r}).")
         self.key_dim = key_dim
         self.num_heads = num_heads
         self.num_kv_heads = num_kv_heads
@@ -165,7 +166,7 @@ class SelfAttention(keras.layers.Layer):
     def call(
         self, inputs: Any, mask: Any = None, training: bool | None = None, return_attention_scores: bool = False
     ) -> Any:
-        """Return what each step takes in; with `return_attention_scores` also the weights."""
+        """Return the outputs; with `return_attention_scores`, also the attention weights."""
         leading, (time, features) = ops.shape(inputs)[:-2], ops.shape(inputs)[-2:]
         x = ops.cast(ops.reshape(inputs, (-1, time, features)), self.compute_dtype)
         if mask is not None:
@@ -174,19 +175,19 @@ class SelfAttention(keras.layers.Layer):
             mask = ops.reshape(ops.cast(mask, "bool"), (-1, time))
             x = ops.where(ops.expand_dims(mask, -1), x, 0.0)
         steps = ops.arange(time, dtype="int32")
-        seen = self._seen(ops.expand_dims(steps, 1), steps)
-        seen = None if seen is None else ops.expand_dims(seen, 0)
+        allowed = self._allowed(ops.expand_dims(steps, 1), steps)
+        allowed = None if allowed is None else ops.expand_dims(allowed, 0)
         if mask is not None:
             keys = ops.expand_dims(mask, 1)
-            seen = keys if seen is None else ops.logical_and(seen, keys)
-        query, key, value = self._projected(x)
+            allowed = keys if allowed is None else ops.logical_and(allowed, keys)
+        query, key, value = self._project(x)
         dropping = bool(training) and self.dropout > 0
-        if self._delegates and not return_attention_scores and not dropping:
-            mixed, weights = self._delegated(query, key, value, seen), None
+        if self._can_use_keras_attention and not return_attention_scores and not dropping:
+            means, weights = self._keras_attention(query, key, value, allowed), None
         else:
-            weights = self._weights(query, key, seen)
-            mixed = self._mixed(self._dropped(weights) if dropping else weights, value)
-        outputs = self._output(ops.reshape(mixed, (-1, time, self.num_heads * self._value_size)))
+            weights = self._weights(query, key, allowed)
+            means = self._weighted_means(self._drop(weights) if dropping else weights, value)
+        outputs = self._output(ops.reshape(means, (-1, time, self.num_heads * self._value_size)))
         outputs = ops.reshape(outputs, (*leading, time, self.output_kernel.shape[-1]))
         if not return_attention_scores:
             return outputs
@@ -195,11 +196,11 @@ class SelfAttention(keras.layers.Layer):
     def compute_output_spec(
         self,
         inputs: Any,
-        mask: Any = None,  # noqa: ARG002 - it changes no shape
-        training: bool | None = None,  # noqa: ARG002 - nor does this
+        mask: Any = None,  # noqa: ARG002 - it does not change the shape
+        training: bool | None = None,  # noqa: ARG002 - it does not change the shape
         return_attention_scores: bool = False,
     ) -> Any:
-        """Return what `call` gives, symbolically."""
+        """Return the outputs of `call` as `keras.KerasTensor`."""
         *leading, time, features = inputs.shape
         outputs = keras.KerasTensor((*leading, time, self.output_dim or features), self.compute_dtype)
         if not return_attention_scores:
@@ -207,9 +208,12 @@ class SelfAttention(keras.layers.Layer):
         return outputs, keras.KerasTensor((*leading, self.num_heads, time, time), self.compute_dtype)
 
     def get_initial_state(self, batch_size: int, max_length: int) -> dict[str, Any]:
-        """Return the cache before the first step, with room for `max_length` steps."""
+        """Return the empty cache for a stream of at most `max_length` steps."""
         if not self.causal:
-            raise ValueError("SelfAttention: without causal=True a step sees later ones, and cannot be computed alone.")
+            raise ValueError(
+                "SelfAttention: streaming needs causal=True, because a step attends to later steps otherwise; pass "
+                "causal=True to the constructor."
+            )
         shape = (batch_size, max_length, self._kv_heads)
         return {
             "keys": ops.zeros((*shape, self.key_dim), self.compute_dtype),
@@ -219,12 +223,12 @@ class SelfAttention(keras.layers.Layer):
         }
 
     def step(self, inputs: Any, state: Mapping[str, Any], mask: Any = None) -> tuple[Any, dict[str, Any]]:
-        """Return the outputs of one time step in inference, and the state for the next.
+        """Return the outputs of one time step in inference, and the state for the next step.
 
         Args:
             inputs: `(batch, features)`.
-            state: What `get_initial_state` or the step before returned.
-            mask: `(batch,)`, true where the step counts.
+            state: The state from `get_initial_state` or from the previous step.
+            mask: `(batch,)`, True where the step is valid.
         """
         x = ops.expand_dims(ops.cast(inputs, self.compute_dtype), 1)
         known = ops.ones(ops.shape(x)[:2], "bool")
@@ -234,18 +238,18 @@ class SelfAttention(keras.layers.Layer):
         now, steps = state["step"], ops.arange(state["keys"].shape[1], dtype="int32")
         if not backends.current().is_symbolic(now) and int(now) >= state["keys"].shape[1]:
             raise ValueError(
-                f"SelfAttention: the state has room for {state['keys'].shape[1]} steps, and this is one more; "
-                "pass a larger max_length to get_initial_state."
+                f"SelfAttention: the state holds at most {state['keys'].shape[1]} steps, and it is full; pass a larger "
+                "max_length to get_initial_state."
             )
-        query, key, value = self._projected(x)
+        query, key, value = self._project(x)
         here = ops.equal(steps, now)
         keys, values, known = (
             ops.where(ops.reshape(here, (1, -1, *[1] * (len(new.shape) - 2))), new, old)
             for new, old in ((key, state["keys"]), (value, state["values"]), (known, state["known"]))
         )
-        seen = ops.logical_and(ops.expand_dims(self._seen(now, steps), 0), known)
-        mixed = self._mixed(self._weights(query, keys, ops.expand_dims(seen, 1)), values)
-        outputs = self._output(ops.reshape(mixed, (-1, self.num_heads * self._value_size)))
+        allowed = ops.logical_and(ops.expand_dims(self._allowed(now, steps), 0), known)
+        means = self._weighted_means(self._weights(query, keys, ops.expand_dims(allowed, 1)), values)
+        outputs = self._output(ops.reshape(means, (-1, self.num_heads * self._value_size)))
         return outputs, {"keys": keys, "values": values, "known": known, "step": now + 1}
 
     def get_config(self) -> dict[str, Any]:
@@ -271,8 +275,8 @@ class SelfAttention(keras.layers.Layer):
         return self.value_dim or self.key_dim
 
     @property
-    def _delegates(self) -> bool:
-        """Whether `ops.dot_product_attention` computes the same, and quicker: torch has a kernel for it."""
+    def _can_use_keras_attention(self) -> bool:
+        """Whether `ops.dot_product_attention` computes the same and is faster: torch has a kernel for it."""
         return keras.config.backend() == "torch" and self._kv_heads == self.num_heads and self.value_dim is None
 
     def _kernel(self, name: str, inputs: int, outputs: int) -> Any:
@@ -284,8 +288,8 @@ class SelfAttention(keras.layers.Layer):
             constraint=self.kernel_constraint,
         )
 
-    def _projected(self, x: Any) -> tuple[Any, Any, Any]:
-        """Return queries, scaled, keys and values, each `(batch, time, heads, size)`."""
+    def _project(self, x: Any) -> tuple[Any, Any, Any]:
+        """Return scaled queries, keys and values, each `(batch, time, heads, size)`."""
         query, key, value = (
             ops.matmul(x, ops.cast(kernel, x.dtype))
             for kernel in (self.query_kernel, self.key_kernel, self.value_kernel)
@@ -302,57 +306,57 @@ class SelfAttention(keras.layers.Layer):
         scale = self.key_dim**-0.5 if self.scale is None else self.scale
         return query * ops.cast(scale, x.dtype), key, value
 
-    def _seen(self, query: Any, key: Any) -> Any:
-        """Return whether the step `query` may see the step `key`; None if all see all."""
-        behind = query - key
-        seen = behind >= 0 if self.causal else None
+    def _allowed(self, query: Any, key: Any) -> Any:
+        """Return whether the step number `query` may attend to the step number `key`; None if there is no limit."""
+        distance = query - key
+        allowed = distance >= 0 if self.causal else None
         if self.sliding_window is not None:
-            near = ops.abs(behind) < self.sliding_window
-            seen = near if seen is None else ops.logical_and(seen, near)
-        return seen
+            near = ops.abs(distance) < self.sliding_window
+            allowed = near if allowed is None else ops.logical_and(allowed, near)
+        return allowed
 
-    def _weights(self, query: Any, key: Any, seen: Any) -> Any:
-        """Return the weights, `(batch, heads, time, time)`, each row of sum 1, or 0 where nothing is seen."""
+    def _weights(self, query: Any, key: Any, allowed: Any) -> Any:
+        """Return attention weights `(batch, heads, time, time)`. A row sums to 1, or to 0 if no key is allowed."""
         batch, time, heads, size = ops.shape(query)
         wide, group = at_least_float32(self.compute_dtype), self.num_heads // self._kv_heads
         query = ops.reshape(query, (batch, time, self._kv_heads, group, size))
         query = ops.reshape(ops.transpose(query, (0, 2, 3, 1, 4)), (batch, self._kv_heads, group * time, size))
         keys = ops.transpose(key, (0, 2, 3, 1))
-        scores = ops.matmul(ops.cast(query, wide), ops.cast(keys, wide))  # XLA takes twice as long for an einsum
+        scores = ops.matmul(ops.cast(query, wide), ops.cast(keys, wide))  # with einsum, XLA takes twice as long
         scores = ops.reshape(scores, (batch, heads, time, ops.shape(key)[1]))
-        if seen is None:
+        if allowed is None:
             return ops.cast(softmax(scores), key.dtype)
-        seen = ops.expand_dims(seen, 1)
-        weights = softmax(ops.where(seen, scores, MASKED_SCORE))
-        return ops.cast(ops.where(seen, weights, 0.0), key.dtype)
+        allowed = ops.expand_dims(allowed, 1)
+        weights = softmax(ops.where(allowed, scores, MASKED_SCORE))
+        return ops.cast(ops.where(allowed, weights, 0.0), key.dtype)
 
-    def _mixed(self, weights: Any, value: Any) -> Any:
+    def _weighted_means(self, weights: Any, value: Any) -> Any:
         """Return the weighted means of the values, `(batch, time, heads, size)`."""
         batch, heads, time, steps = ops.shape(weights)
         group = heads // self._kv_heads
         weights = ops.reshape(weights, (batch, self._kv_heads, group * time, steps))
-        mixed = ops.matmul(weights, ops.transpose(value, (0, 2, 1, 3)))
-        mixed = ops.reshape(mixed, (batch, self._kv_heads, group, time, self._value_size))
-        return ops.reshape(ops.transpose(mixed, (0, 3, 1, 2, 4)), (batch, time, heads, self._value_size))
+        means = ops.matmul(weights, ops.transpose(value, (0, 2, 1, 3)))
+        means = ops.reshape(means, (batch, self._kv_heads, group, time, self._value_size))
+        return ops.reshape(ops.transpose(means, (0, 3, 1, 2, 4)), (batch, time, heads, self._value_size))
 
-    def _dropped(self, weights: Any) -> Any:
+    def _drop(self, weights: Any) -> Any:
         return keras.random.dropout(weights, self.dropout, seed=self.seed_generator)
 
-    def _delegated(self, query: Any, key: Any, value: Any, seen: Any) -> Any:
-        # None would have Keras ask torch whether flash attention can be used, which torch.compile cannot trace; without
-        # being asked, torch takes the quickest kernel that it has.
+    def _keras_attention(self, query: Any, key: Any, value: Any, allowed: Any) -> Any:
+        # With None, Keras would ask torch whether flash attention is available, which torch.compile cannot trace.
+        # With False, torch still selects its fastest kernel.
         options = {"scale": 1.0, "flash_attention": bool(self.flash_attention)}
-        if seen is None:
+        if allowed is None:
             return ops.dot_product_attention(query, key, value, **options)
         batch, time = ops.shape(query)[:2]
-        mask = ops.broadcast_to(ops.expand_dims(seen, 1), (batch, self.num_heads, time, time))
-        mixed = ops.dot_product_attention(query, key, value, mask=mask, **options)
-        some = ops.expand_dims(ops.expand_dims(ops.any(seen, axis=-1), -1), -1)
-        return ops.where(some, mixed, 0.0)
+        mask = ops.broadcast_to(ops.expand_dims(allowed, 1), (batch, self.num_heads, time, time))
+        means = ops.dot_product_attention(query, key, value, mask=mask, **options)
+        has_key = ops.expand_dims(ops.expand_dims(ops.any(allowed, axis=-1), -1), -1)
+        return ops.where(has_key, means, 0.0)
 
-    def _output(self, mixed: Any) -> Any:
-        outputs = ops.matmul(mixed, ops.cast(self.output_kernel, mixed.dtype))
-        return outputs + ops.cast(self.output_bias, mixed.dtype) if self.use_bias else outputs
+    def _output(self, means: Any) -> Any:
+        outputs = ops.matmul(means, ops.cast(self.output_kernel, means.dtype))
+        return outputs + ops.cast(self.output_bias, means.dtype) if self.use_bias else outputs
 
 
 def reference(
@@ -367,7 +371,7 @@ def reference(
     normalize_qk: bool = False,
     scale: float | None = None,
 ) -> Any:
-    """The same in float64 NumPy; `weights` are the four kernels and, if there are some, the three biases."""
+    """Return the outputs in float64 NumPy. `weights` are the four kernels and, with `use_bias`, the three biases."""
     x = np.asarray(inputs, "float64")
     batch, time, _ = x.shape
     counts = np.ones((batch, time), bool) if mask is None else np.asarray(mask, bool)

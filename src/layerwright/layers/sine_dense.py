@@ -1,4 +1,4 @@
-"""`SineDense`: the dense layer with a sine that implicit neural representations are made of."""
+"""`SineDense`: a dense layer with a sine activation, for implicit neural representations."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,42 +18,42 @@ from layerwright.layers._precision import at_least_float32
 @case(init={"units": 3, "w0": 1.0, "use_bias": False, "kernel_initializer": "glorot_uniform"}, inputs=(None, None, 5))
 @keras.saving.register_keras_serializable(package="layerwright")
 class SineDense(keras.layers.Layer):
-    """Combine the features linearly and take the sine: a layer of a SIREN.
+    """Apply a dense layer and the sine: one layer of a SIREN.
 
         y = sin(w0 (x W + b))
 
-    with the initialisation of Sitzmann, Martel, Bergman, Lindell, Wetzstein 2020, arXiv:2006.09661, section 3.2: for n
-    features, W is uniform within ±1/n in the first layer and within ±√(c/n)/w0 in the others, so that every layer's
-    sines see inputs of the same spread, however deep the network; b is uniform within ±1/√n. Inputs of the first layer
-    are coordinates within ±1. The product and the sine are computed in float32 at least: at w0 = 30 the phase does not
-    bear the rounding of half precision, nor do the weights.
+    The initialization is that of Sitzmann, Martel, Bergman, Lindell, Wetzstein 2020, arXiv:2006.09661, section 3.2. For
+    n features, W is uniform within ±1/n in the first layer and within ±√(c/n)/w0 in the others. b is uniform within
+    ±1/√n. The inputs of the sine then have the same spread in every layer, at any depth. The inputs of the first layer
+    should be coordinates within ±1. The product and the sine are computed in float32 or higher precision, and the
+    weights are not cast down, because at w0 = 30 half precision would round the phase too much.
 
-    The naive version keeps Keras's default initialiser: the sines of a deep network then see either almost nothing or
-    many periods at once, and training stalls.
+    With Keras's default initializer, the inputs of the sine in a deep network are either close to 0 or span many
+    periods, and training stalls.
 
     Args:
-        units: The number of outputs.
-        w0: The frequency, or what it starts from.
+        units: The number of output features.
+        w0: The frequency; with `learn_frequency`, its initial value.
         is_first: Whether this is the first layer of the network.
-        learn_frequency: Whether the frequency is a weight.
-        c: The constant of the hidden layers' initialisation.
-        use_bias: Whether there is a b.
-        kernel_initializer: Initialiser of the kernel W, `(features, units)`; `"siren"` is the one above.
-        bias_initializer: Initialiser of the bias, `(units,)`; `"siren"` is the one above.
-        kernel_regularizer: Regulariser of the kernel.
-        bias_regularizer: Regulariser of the bias.
+        learn_frequency: Whether the frequency is a trainable weight.
+        c: The constant in the initialization of the layers after the first.
+        use_bias: Whether to add a bias b.
+        kernel_initializer: Initializer of the kernel W, `(features, units)`; `"siren"` for the one above.
+        bias_initializer: Initializer of the bias, `(units,)`; `"siren"` for the one above.
+        kernel_regularizer: Regularizer of the kernel.
+        bias_regularizer: Regularizer of the bias.
         kernel_constraint: Constraint on the kernel.
         bias_constraint: Constraint on the bias.
-        seed: Seed of the `"siren"` initialisers.
-        **kwargs: Those of every Keras layer, such as `name` and `dtype`.
+        seed: Seed of the `"siren"` initializers.
+        **kwargs: Arguments of every Keras layer, such as `name` and `dtype`.
 
     Call arguments:
-        inputs: `(batch, …, features)`. A mask travels on untouched.
+        inputs: `(batch, …, features)`. A mask passes through unchanged.
 
     Output: `(batch, …, units)`, within ±1, in the layer's compute dtype.
 
     Raises:
-        ValueError: If an argument is not one of those above, or the number of features is unknown or not the layer's.
+        ValueError: If an argument is invalid, or the number of features is unknown or differs from the one in `build`.
 
     Example:
         >>> import keras
@@ -93,8 +93,8 @@ class SineDense(keras.layers.Layer):
         self.learn_frequency = learn_frequency
         self.c = float(c)
         self.use_bias = use_bias
-        self.kernel_initializer = _initializer(kernel_initializer)
-        self.bias_initializer = _initializer(bias_initializer)
+        self.kernel_initializer = _get_initializer(kernel_initializer)
+        self.bias_initializer = _get_initializer(bias_initializer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
         self.bias_regularizer = keras.regularizers.get(bias_regularizer)
         self.kernel_constraint = keras.constraints.get(kernel_constraint)
@@ -110,7 +110,9 @@ class SineDense(keras.layers.Layer):
         self.kernel = self.add_weight(
             name="kernel",
             shape=(features, self.units),
-            initializer=self._siren(within, 0) if self.kernel_initializer == "siren" else self.kernel_initializer,
+            initializer=self._siren_initializer(within, 0)
+            if self.kernel_initializer == "siren"
+            else self.kernel_initializer,
             regularizer=self.kernel_regularizer,
             constraint=self.kernel_constraint,
             autocast=False,
@@ -121,7 +123,9 @@ class SineDense(keras.layers.Layer):
             self.bias = self.add_weight(
                 name="bias",
                 shape=(self.units,),
-                initializer=self._siren(within, 1) if self.bias_initializer == "siren" else self.bias_initializer,
+                initializer=self._siren_initializer(within, 1)
+                if self.bias_initializer == "siren"
+                else self.bias_initializer,
                 regularizer=self.bias_regularizer,
                 constraint=self.bias_constraint,
                 autocast=False,
@@ -133,7 +137,7 @@ class SineDense(keras.layers.Layer):
         self.input_spec = keras.layers.InputSpec(min_ndim=2, axes={-1: features})
 
     def call(self, inputs: Any) -> Any:
-        """Return the sines of the combinations of the inputs."""
+        """Return the sine of the dense layer's outputs."""
         dtype = at_least_float32(self.compute_dtype)
         phase = ops.matmul(ops.cast(inputs, dtype), ops.cast(self.kernel, dtype))
         if self.bias is not None:
@@ -151,29 +155,30 @@ class SineDense(keras.layers.Layer):
         return {
             **super().get_config(),
             **{name: getattr(self, name) for name in plain},
-            "kernel_initializer": _serialized(self.kernel_initializer),
-            "bias_initializer": _serialized(self.bias_initializer),
+            "kernel_initializer": _serialize_initializer(self.kernel_initializer),
+            "bias_initializer": _serialize_initializer(self.bias_initializer),
             "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
             "bias_regularizer": keras.regularizers.serialize(self.bias_regularizer),
             "kernel_constraint": keras.constraints.serialize(self.kernel_constraint),
             "bias_constraint": keras.constraints.serialize(self.bias_constraint),
         }
 
-    def _siren(self, within: float, which: int) -> Any:
-        seed = None if self.seed is None else self.seed + which  # or the bias would repeat the kernel's draws
+    def _siren_initializer(self, within: float, which: int) -> Any:
+        # With the same seed, the bias would repeat the random numbers of the kernel.
+        seed = None if self.seed is None else self.seed + which
         return keras.initializers.RandomUniform(-within, within, seed=seed)
 
 
-def _initializer(given: Any) -> Any:
+def _get_initializer(given: Any) -> Any:
     return given if given == "siren" else keras.initializers.get(given)
 
 
-def _serialized(initializer: Any) -> Any:
+def _serialize_initializer(initializer: Any) -> Any:
     return initializer if initializer == "siren" else keras.initializers.serialize(initializer)
 
 
 def reference(inputs: Any, weights: Any, *, w0: float = 30.0) -> Any:
-    """The same in float64 NumPy; `weights` are the kernel and, if there is one, the bias."""
+    """Return the outputs in float64 NumPy. `weights` are the kernel and the bias, if the layer has one."""
     kernel, *bias = (np.asarray(weight, "float64") for weight in weights)
     return np.sin(w0 * (np.asarray(inputs, "float64") @ kernel + sum(bias)))
 

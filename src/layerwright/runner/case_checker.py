@@ -107,6 +107,8 @@ class CaseChecker:
         """Return why a check does not run: refused arguments, traits that exempt the layer, an unmet requirement."""
         if self._refused():
             return skipped(f"the layer refuses this combination of arguments: {self._refused()}")
+        if check.needs_tensors and self.trial.has_strings and self.trial.backend.NAME != "tensorflow":
+            return skipped("Keras has string tensors on TensorFlow only")
         exempt = check.inapplicable(self.case.traits)
         if exempt is not None:
             return skipped(exempt)

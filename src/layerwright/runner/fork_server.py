@@ -26,6 +26,7 @@ from layerwright.cases.targets import Target, load
 from layerwright.checks.discovery import all_checks
 from layerwright.core.errors import UsageError, quote
 from layerwright.runner.messages import (
+    CRASHED,
     NotReady,
     NotShared,
     Ready,
@@ -38,7 +39,6 @@ from layerwright.runner.messages import (
 )
 from layerwright.runner.tasks import do
 
-CRASHED = 70
 THREADS = Path("/proc/self/task")
 
 

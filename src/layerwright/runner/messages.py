@@ -12,6 +12,10 @@ from layerwright.cases.inferred import Inferred
 from layerwright.cases.targets import Overrides, Target
 from layerwright.core.finding import Finding, Outcome
 
+CRASHED = 70
+"""Exit status of a child in which Layerwright's own code raised."""
+
+
 # To a fork server, and its replies.
 
 

@@ -16,8 +16,8 @@ from time import monotonic
 from layerwright.cases.targets import Target
 from layerwright.core.errors import UsageError
 from layerwright.runner.environment import checking_environment
-from layerwright.runner.fork_server import CRASHED
 from layerwright.runner.messages import (
+    CRASHED,
     Answer,
     FinalAnswer,
     NotReady,

@@ -144,7 +144,7 @@ def check_targets(
 
 
 def _work_off(jobs: Sequence[Job], pool: ThreadPoolExecutor, crew: "_Crew", on_progress: Callable[..., object]) -> None:
-    """Run jobs until none is left. Those that a job makes possible come next: one case is seen through, then another."""
+    """Run jobs until none is left. Those that a job makes possible come next: one case is finished, then another."""
     ready: deque[Job] = deque(jobs)
     running: set[Future[Sequence[Job]]] = set()
     while ready or running:

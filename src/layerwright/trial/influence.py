@@ -114,10 +114,10 @@ def influence(
 ) -> InfluenceMap:
     """Measure which slices of a layer's inputs change which slices of its outputs.
 
-    One input slice j at a time is replaced, and the layer is called again from the same state and seeds. Entry (i, j)
-    of the map is the largest absolute change of output slice i. Along axis 0 a slice is a sample: if the layer treats
-    each sample independently, the map is diagonal, to the last bit. Along the time axis, the map of a causal layer is
-    lower triangular.
+    The input slices are replaced one at a time, and each time the layer is called again from the same state and seeds.
+    Entry (i, j) of the map is the largest absolute change of output slice i when input slice j was replaced. Along axis
+    0 a slice is a sample: if the layer treats each sample independently, the map is diagonal, to the last bit. Along
+    the time axis, the map of a causal layer is lower triangular.
 
     The layer is called as it is, on the backend in use. If it is not built yet, its first call builds it. Weights and
     state are restored after each call. Global random generators are seeded before each call, as in `lw.check`. Note

@@ -15,7 +15,7 @@ TOLERANCE = 1e-6
 
 
 def build(trial: Trial, layer: Any) -> Any:
-    """Build a layer and return it. It is called symbolically, which computes nothing, or really if that fails."""
+    """Build a layer by a symbolic call, which computes nothing, or by a real call if that fails. Return the layer."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

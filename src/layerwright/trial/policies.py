@@ -24,7 +24,7 @@ UNSUPPORTED = (
     "is not in the list of allowed values",
     "currently only supports the NHWC",
 )
-"""Parts of the errors that a backend raises if it has no kernel for a dtype on this machine. They do not count."""
+"""Parts of the errors of a backend that has no kernel for a dtype on this machine, which is not the layer's fault."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -66,6 +66,11 @@ class Trial:
         taken = {size for spec in self.case.specs() for size in self.shape_of(spec, 0)[1:]}
         return next((size for size in BATCH_SIZES if size not in taken), 13)
 
+    @property
+    def has_strings(self) -> bool:
+        """Whether the layer takes a tensor of strings."""
+        return any(spec.dtype == "string" for spec in self.case.specs())
+
     def shape_of(self, spec: InputSpec, batch: int, free: Mapping[int, int] | None = None) -> tuple[int, ...]:
         """Return the shape of a tensor of the case. Free axes get the sizes in `free`, or else their usual sizes."""
         return spec.concrete(batch, free, self.case.traits.minimum)

@@ -80,11 +80,23 @@ def sublayers_inherit_policy(trial: Trial) -> Finding:
 
 
 def _created_sublayers(layer: Any, given: Mapping[str, Any]) -> list[Any]:
-    """Return the sublayers that are not among the given layers and not inside one of them."""
+    """Return the sublayers that compute and are neither among the given layers nor inside one of them.
+
+    A model of one of Keras's own classes, sequential or functional, only calls its layers, and an input layer only
+    marks an input: their dtype does not matter.
+    """
     import keras
 
     theirs = {id(part) for each in keras.tree.flatten(given) for part in each._flatten_layers()}
-    return [part for part in layer._flatten_layers(include_self=False) if id(part) not in theirs]
+    parts = layer._flatten_layers(include_self=False)
+    return [part for part in parts if id(part) not in theirs and not _only_calls_others(part)]
+
+
+def _only_calls_others(part: Any) -> bool:
+    import keras
+
+    is_model_of_keras = isinstance(part, keras.Model) and type(part).__module__.startswith("keras.")
+    return is_model_of_keras or isinstance(part, keras.layers.InputLayer)
 
 
 def _describe_sublayer(layer: Any, sublayer: Any) -> str:

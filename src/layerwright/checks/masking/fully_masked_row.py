@@ -28,7 +28,7 @@ def fully_masked_row(trial: Trial) -> Finding:
     How it is tested:
         The layer is called on the usual inputs, in inference and training mode. In the usual mask the last row is set
         to False. Each output is multiplied by a random number, and the gradient of their sum is computed. Results that
-        are not finite with the usual mask either do not make the check fail.
+        are not finite with the usual mask do not count. If there are only such results, the check is inconclusive.
 
     Exempt when:
         Never. Skipped if the layer takes no mask and does not declare `supports_masking`.

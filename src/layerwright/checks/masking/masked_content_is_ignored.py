@@ -41,10 +41,10 @@ def masked_content_is_ignored(trial: Trial) -> Finding:
         unmasked steps.
 
     Why it matters:
-        Padding is not always zero. It may be an old content of a buffer, the result of a division by zero, or what the
-        previous layer computed from zeros. If a mean multiplies by the mask instead of using `ops.where`, one NaN in
-        the padding makes the whole sample NaN. The gradient of a weight is a sum over all samples: it becomes NaN too,
-        and training is lost.
+        Padding is not always zero. It may be what a buffer contained before, the result of a division by zero, or what
+        the previous layer computed from zeros. If a mean multiplies by the mask instead of using `ops.where`, one NaN
+        in the padding makes the whole sample NaN. The gradient of a weight is a sum over all samples: it becomes NaN
+        too, and training is lost.
 
     How it is tested:
         The layer is called with a mask in inference and training mode, and its gradients are computed: with the usual

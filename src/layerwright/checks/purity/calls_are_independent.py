@@ -27,7 +27,13 @@ FIX = (
 OtherCall = Callable[[Any], Any]
 
 
-@check("LW907", "calls-are-independent", requires=("LW901", "LW804", "LW204"), exempt={"stateful": True})
+@check(
+    "LW907",
+    "calls-are-independent",
+    requires=("LW901", "LW804", "LW204"),
+    exempt={"stateful": True},
+    needs_tensors=True,
+)
 def calls_are_independent(trial: Trial) -> Finding:
     """The result of a call does not depend on earlier calls of another kind.
 
@@ -159,7 +165,7 @@ def _describe_difference(trial: Trial, layer: Any, expected: Any) -> str:
         return "returned outputs in another structure"
     if not bitwise_equal(expected, outputs):
         difference = largest_difference(expected, outputs)
-        return f"gave outputs that differ by {difference:.3g} of their largest value"
+        return f"gave outputs that differ by {difference:.3g}, relative to their largest value"
     return ""
 
 

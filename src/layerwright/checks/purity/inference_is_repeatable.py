@@ -63,8 +63,8 @@ def inference_is_repeatable(trial: Trial) -> Finding:
     if not bitwise_equal(first, again):
         difference = largest_difference(first, again)
         return failed(
-            f"after calls on other inputs, the same inputs gave outputs that differ by {difference:.3g} of their "
-            "largest value; expected equal outputs",
+            f"after calls on other inputs, the same inputs gave outputs that differ by {difference:.3g}, relative to "
+            "their largest value; expected equal outputs",
             FIX,
         )
     return passed()

@@ -24,7 +24,7 @@ FIX = (
 )
 
 
-@check("LW903", "no-foreign-randomness", requires=("LW102",))
+@check("LW903", "no-foreign-randomness", requires=("LW102",), needs_tensors=True)
 def no_foreign_randomness(trial: Trial) -> Finding:
     """The layer draws random numbers only from its own generators.
 

@@ -33,7 +33,7 @@ def build_keeps_config(trial: Trial) -> Finding:
         The layer is a `keras.Model`. A model's config records its inputs once they are known.
 
     References:
-        keras.io, Layer API, get_config. In Keras 3.15, RMSNormalization.build turns `axis` into a list.
+        keras.io, Layer API, `get_config`. In Keras 3.15, `RMSNormalization.build` turns `axis` into a list.
     """
     import keras
 

@@ -32,7 +32,7 @@ COPIES: dict[str, Callable[[Any], Any]] = {
 }
 
 
-@check("LW708", "clone-and-copy", requires=("LW706", "LW103", "LW108"))
+@check("LW708", "clone-and-copy", requires=("LW706", "LW103", "LW108"), needs_tensors=True)
 def clone_and_copy(trial: Trial) -> Finding:
     """`clone_model`, `copy.deepcopy` and `pickle` return a layer with the same config, weights and outputs.
 

@@ -17,7 +17,7 @@ def config_is_lossless(trial: Trial) -> Iterator[Finding]:
 
     What it proves:
         If another value of a constructor argument changes the layer's variables, outputs, masks, losses or state, it
-        changes the config too. `from_config()` then rebuilds a layer that computes the same.
+        changes the config too. `from_config()` then rebuilds a layer that gives the same outputs.
 
     Why it matters:
         An argument that `get_config()` forgets does no harm at its default value, and most tests use the default. A
@@ -28,9 +28,9 @@ def config_is_lossless(trial: Trial) -> Iterator[Finding]:
         annotation and the docstring: it flips a flag, adds one to a size, or takes "tanh" for an activation. If the
         config stays the same, both layers are called with the same seeds, and everything they compute must be equal
         bit by bit. If the config changes, `from_config()` must return a layer with that config. Finally the check sets
-        all these values at once: with the same weights, the layer rebuilt from the config must compute the same. An
-        array may be stored in a weight instead of the config. The result is inconclusive for arguments without another
-        known value (in the case's `others` either), without another accepted value, or without an effect.
+        all these values at once: with the same weights, the layer rebuilt from the config must give the same outputs.
+        An array may be stored in a weight instead of the config. The result is inconclusive for an argument if no other
+        value is known (and the case's `others` lists none), if the layer accepts none, or if none has an effect.
 
     Exempt when:
         The argument is `name`, `dtype` or `trainable`, which LW109 checks; it only chooses between implementations

@@ -44,7 +44,7 @@ def from_config_is_pure(trial: Trial) -> Finding:
         Never.
 
     References:
-        keras.io, Layer API, `from_config`. In Keras 3.15, Wrapper.from_config pops `layer` from its argument.
+        keras.io, Layer API, `from_config`. In Keras 3.15, `Wrapper.from_config` pops `layer` from its argument.
     """
     import keras
 

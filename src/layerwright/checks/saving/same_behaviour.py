@@ -30,9 +30,9 @@ def same_behaviour(trial: Trial) -> Finding:
         that the layer adds are equal too.
 
     Why it matters:
-        A loaded model gets its weights from the file and everything else from the config and the constructor. A
-        constant drawn at random, an attribute set after construction, or a `from_config()` that skips part of the
-        constructor is in none of these. The loaded model then gives other outputs, without an error.
+        A loaded model gets its weights from the file and everything else from the config and the constructor. If the
+        layer depends on anything else, the loaded model gives other outputs, without an error. Examples are a constant
+        drawn at random, an attribute set after construction, and a step of the constructor that `from_config()` skips.
 
     How it is tested:
         The check rebuilds the layer from its config, which goes through JSON, under other global seeds, as in a new

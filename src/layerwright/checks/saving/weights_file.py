@@ -23,7 +23,7 @@ STATE_FIX = (
 )
 
 
-@check("LW707", "weights-file", requires=("LW201", "LW104"))
+@check("LW707", "weights-file", requires=("LW201", "LW104"), needs_tensors=True)
 def weights_file(trial: Trial) -> Finding:
     """Loading a `.weights.h5` file into a new layer restores every weight.
 

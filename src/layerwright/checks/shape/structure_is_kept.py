@@ -13,7 +13,7 @@ from layerwright.trial.subject import caller, draws, lively, tolerance
 from layerwright.trial.trial import Trial
 
 
-@check("LW207", "structure-is-kept", requires=("LW202",))
+@check("LW207", "structure-is-kept", requires=("LW202",), needs_tensors=True)
 def structure_is_kept(trial: Trial) -> Finding:
     """The layer tells its inputs apart by key and position, and computes the same in a functional model.
 

@@ -22,7 +22,7 @@ FIX = (
 )
 
 
-@check("LW206", "wrong-rank-is-refused", requires=("LW301",), exempt={"batch": "coupled"})
+@check("LW206", "wrong-rank-is-refused", requires=("LW301",), exempt={"batch": "coupled"}, needs_tensors=True)
 def wrong_rank_is_refused(trial: Trial) -> Finding:
     """An input with one axis too few or too many is refused, or processed sample by sample.
 

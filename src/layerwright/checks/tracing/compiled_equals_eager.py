@@ -73,7 +73,7 @@ def _compare_with_eager(trial: Trial, compiler: str, modes: Iterable[bool]) -> F
             what = "outputs" if largest_difference(expected.outputs, result.outputs) > tolerance(trial) else "new state"
             return failed(
                 f"compiled by {compiler} with training={training}, the {what} differ from those of an eager call by "
-                f"{difference:.3g} of their largest value; expected at most {tolerance(trial):g}",
+                f"{difference:.3g}, relative to their largest value; expected at most {tolerance(trial):g}",
                 FIX,
             )
         worst = max(worst, difference)

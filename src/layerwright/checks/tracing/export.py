@@ -91,7 +91,7 @@ def _compare_exported(trial: Trial, layer: Any, model: Any, folder: str) -> Find
         if difference > tolerance(trial):
             return failed(
                 f"on {describe(arguments)}, the outputs of the exported model differ from those of the layer called "
-                f"with training=False by {difference:.3g} of their largest value; expected at most "
+                f"with training=False by {difference:.3g}, relative to their largest value; expected at most "
                 f"{tolerance(trial):g}",
                 TRAINING_DEFAULT_FIX if _trains_by_default(layer) else FIX,
             )

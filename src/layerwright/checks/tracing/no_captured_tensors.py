@@ -69,7 +69,7 @@ def no_captured_tensors(trial: Trial) -> Finding:
     stale = stale or ["the values that load_own_variables() computes from the weights"]
     return failed(
         "after the weights changed, the outputs of the compiled program differ from those of an eager call by "
-        f"{seen:.3g} of their largest value; the program ignores changes of {', '.join(stale[:4])}",
+        f"{seen:.3g}, relative to their largest value; the program ignores changes of {', '.join(stale[:4])}",
         FIX,
         stale=stale,
     )

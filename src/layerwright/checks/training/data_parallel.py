@@ -27,6 +27,7 @@ FIX = (
     "data-parallel",
     requires=("LW106", "LW302", "LW303"),
     exempt={"batch": "coupled", "fixed_shape": True, "stateful": True},
+    needs_tensors=True,
 )
 def data_parallel(trial: Trial) -> Finding:
     """Training on several devices gives the same outputs and gradients as training on one device.
@@ -88,8 +89,8 @@ def _compare_sample_with_batch(trial: Trial, *, training: bool) -> Finding:
         if difference > allowed:
             return failed(
                 f"with training={training}, a sample's {what.replace(' by ', ' with respect to ')} differ by "
-                f"{difference:.3g} of their largest value between a batch of {trial.batch} and the sample alone; "
-                f"expected at most {allowed:g}",
+                f"{difference:.3g}, relative to their largest value, between a batch of {trial.batch} and the sample "
+                f"alone; expected at most {allowed:g}",
                 FIX,
                 differences=found,
             )

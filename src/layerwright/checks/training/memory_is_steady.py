@@ -16,7 +16,7 @@ CALLS = (3, 3, 60)
 """Calls between two counts. The last 60 are made only if the counts grew with each of the first calls."""
 
 
-@check("LW1004", "memory-is-steady", requires=("LW901",))
+@check("LW1004", "memory-is-steady", requires=("LW901",), needs_tensors=True)
 def memory_is_steady(trial: Trial) -> Finding:
     """Repeated calls do not keep more and more objects in memory.
 
