@@ -1,8 +1,8 @@
-"""Pack handwritten digits into a few codes each with k-means, and unpack them inside a model.
+"""Compress handwritten digits into four codes each with k-means, and decode them inside a model.
 
-Each digit of 8 by 8 is cut into four patches of 4 by 4, and KMeans of scikit-learn finds a codebook of patches. A digit
-then is four code indices, two and a half bytes instead of 64. `CodebookDecoder` with that codebook turns indices back
-into patches as a layer: for pictures, and for a classifier that is trained on codes and saved with the codebook.
+Each digit has 8 by 8 pixels and is cut into four patches of 4 by 4. scikit-learn's KMeans finds a codebook of patches.
+A digit is then stored as four code indices, which take two and a half bytes instead of 64. `CodebookDecoder` converts
+the indices back to patches, here for pictures and for a classifier that is trained on codes.
 
     KERAS_BACKEND=jax python examples/codebook_digits.py [--short]
 """
@@ -31,12 +31,12 @@ def to_patches(digits: Array) -> Array:
 
 
 def to_digits(patches: Array) -> Array:
-    """Put patches `(batch, 4, 16)` together to digits `(batch, 8, 8)`."""
+    """Join patches `(batch, 4, 16)` to digits `(batch, 8, 8)`."""
     return patches.reshape(-1, 2, 2, 4, 4).transpose(0, 1, 3, 2, 4).reshape(-1, 8, 8)
 
 
 def classifier(codebook: Array) -> keras.Model:
-    """Return a classifier of digits from their codes `(batch, 4)`."""
+    """Return a model that classifies digits from their codes `(batch, 4)`."""
     codes = keras.Input((4,), dtype="int32")
     patches = CodebookDecoder(codebook, invalid_index=None)(codes)
     hidden = keras.layers.Dense(128, activation="relu")(keras.layers.Flatten()(patches))
@@ -44,19 +44,19 @@ def classifier(codebook: Array) -> keras.Model:
 
 
 def draw(digits: Array, decoded: Array, path: Path, count: int = 10) -> None:
-    """Save digits and, below each, what its codes give."""
+    """Save a picture of digits, with each decoded digit below the original."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(count, 2.2), layout="constrained")
     for axes, picture in zip(figure.subplots(2, count).flat, [*digits[:count], *decoded[:count]], strict=True):
         axes.imshow(picture, cmap="gray_r", vmin=0, vmax=1)
         axes.set_axis_off()
-    figure.suptitle("digits, and what their four codes give")
+    figure.suptitle("original digits (top) and digits decoded from four codes (bottom)")
     figure.savefig(path, dpi=100)
 
 
 def main(short: bool = False, folder: Path = Path()) -> dict[str, float]:
-    """Find a codebook, decode, train on codes, print errors and accuracies, and draw digits beside what codes give."""
+    """Find a codebook, decode digits, train a classifier on codes, print the results and save a picture."""
     digits, labels = load_digits(return_X_y=True)
     digits = digits.reshape(-1, 8, 8).astype("float32") / 16
     train, test, train_labels, test_labels = train_test_split(digits, labels, random_state=0, stratify=labels)
@@ -83,15 +83,15 @@ def main(short: bool = False, folder: Path = Path()) -> dict[str, float]:
         "blank": float(np.sqrt(np.mean((train.mean(0) - test) ** 2))),
         "accuracy": float(model.evaluate(codes["test"], test_labels, verbose=0)[1]),
     }
-    print(f"{size} codes, {figures['bits']:.0f} bits for a digit of {64 * math.log2(17):.0f}")
-    print(f"root mean square error {figures['error']:.3f}; of the mean digit: {figures['blank']:.3f}")
-    print(f"test accuracy from codes alone, of the model as saved and loaded: {figures['accuracy']:.1%}")
+    print(f"{size} codes: {figures['bits']:.0f} bits per digit, instead of {64 * math.log2(17):.0f}")
+    print(f"root mean square error of decoded digits {figures['error']:.3f}, of the mean digit {figures['blank']:.3f}")
+    print(f"test accuracy from codes, after saving and loading the model: {figures['accuracy']:.1%}")
     draw(test, decoded, folder / "codebook_digits.png")
-    print(f"The picture is {folder / 'codebook_digits.png'}.")
+    print(f"Saved the picture to {folder / 'codebook_digits.png'}.")
     return figures
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--short", action="store_true", help="a small codebook and few epochs")
+    parser.add_argument("--short", action="store_true", help="use a small codebook and train for a few epochs only")
     main(parser.parse_args().short)

@@ -1,8 +1,8 @@
-"""Fourteen short layers, each with one mistake that people make. Most of them train without a word of complaint.
+"""Fourteen short layers, each with one common mistake. Most of them train without any error.
 
     layerwright check examples/common_mistakes.py
 
-`PLANTED` names, for each layer, the check that is there for its mistake.
+`PLANTED` maps each layer to the check that reports its mistake.
 """
 
 import keras
@@ -28,7 +28,7 @@ PLANTED = {
 
 
 class SwapHeads(keras.layers.Layer):
-    """Means to swap time and features; a reshape keeps the order of memory and folds samples into one another."""
+    """Is meant to swap time and features, but the reshape keeps the order in memory and mixes samples."""
 
     def call(self, inputs):
         batch, time, features = ops.shape(inputs)
@@ -37,7 +37,7 @@ class SwapHeads(keras.layers.Layer):
 
 
 class AttentionPooling(keras.layers.Layer):
-    """Weights the steps of a series; the softmax runs over axis 0, which is the batch."""
+    """Weights the steps of a series, but the softmax runs over axis 0, which is the batch axis."""
 
     def __init__(self, units=8, **kwargs):
         super().__init__(**kwargs)
@@ -55,7 +55,7 @@ class AttentionPooling(keras.layers.Layer):
 
 
 class MaskedMean(keras.layers.Layer):
-    """Multiplies data (batch, time, features) by a mask (batch, time) without giving the mask a features axis."""
+    """Multiplies inputs (batch, time, features) by a mask (batch, time) that has no features axis."""
 
     def call(self, inputs, mask=None):
         if mask is None:
@@ -76,7 +76,7 @@ class WeightedFeatures(keras.layers.Layer):
 
 
 class ChangeSinceLastBatch(keras.layers.Layer):
-    """Keeps the previous batch in a Python attribute: every answer depends on what came before."""
+    """Keeps the previous batch in a Python attribute, so each output depends on earlier calls."""
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -89,7 +89,7 @@ class ChangeSinceLastBatch(keras.layers.Layer):
 
 
 class LossyProjection(keras.layers.Layer):
-    """Forgets `activation` in its configuration: a loaded model is a linear one."""
+    """Does not return `activation` from `get_config`, so a loaded layer has no activation."""
 
     def __init__(self, units=4, activation=None, **kwargs):
         super().__init__(**kwargs)
@@ -107,7 +107,7 @@ class LossyProjection(keras.layers.Layer):
 
 
 class FixedBatchPosition(keras.layers.Layer):
-    """Repeats its position table as often as the first batch was large."""
+    """Repeats its position table to the size of the first batch, whatever the size of later batches."""
 
     def build(self, input_shape):
         self.batch = input_shape[0]
@@ -118,7 +118,7 @@ class FixedBatchPosition(keras.layers.Layer):
 
 
 class Downsample(keras.layers.Layer):
-    """Keeps every second step, and says that it keeps all of them."""
+    """Keeps every second step, but `compute_output_shape` claims that it keeps all steps."""
 
     def call(self, inputs):
         return inputs[:, ::2]
@@ -128,21 +128,21 @@ class Downsample(keras.layers.Layer):
 
 
 class DropSingletons(keras.layers.Layer):
-    """Squeezes every axis of size 1, the batch axis too when one sample comes alone."""
+    """Squeezes every axis of size 1, including the batch axis for a batch of one sample."""
 
     def call(self, inputs):
         return ops.squeeze(ops.max(inputs, axis=1, keepdims=True))
 
 
 class Branch:
-    """A plain object that owns a layer; Keras does not look inside it."""
+    """A plain object that owns a layer. Keras does not track layers inside plain objects."""
 
     def __init__(self, units):
         self.dense = keras.layers.Dense(units)
 
 
 class TwoBranches(keras.layers.Layer):
-    """Hides its sublayers in plain objects: their weights are neither trained nor saved."""
+    """Keeps its sublayers in plain objects, so their weights are neither trained nor saved."""
 
     def __init__(self, units=4, **kwargs):
         super().__init__(**kwargs)
@@ -158,7 +158,7 @@ class TwoBranches(keras.layers.Layer):
 
 
 class ForgetfulBuild(keras.layers.Layer):
-    """Has a `build`, but leaves its sublayer to be built by the first call: a loaded model lacks those weights."""
+    """Has a `build` that does not build its sublayer, so a loaded model lacks the weights of the sublayer."""
 
     def __init__(self, units=4, **kwargs):
         super().__init__(**kwargs)
@@ -174,7 +174,7 @@ class ForgetfulBuild(keras.layers.Layer):
 
 
 class SharedScale(keras.layers.Layer):
-    """Keeps its weight in a class attribute, which all instances share: training one moves the others."""
+    """Keeps its weight in a class attribute, so all instances share it, and training one changes the others."""
 
     scales = {}  # noqa: RUF012 - this is the mistake
 
@@ -189,14 +189,14 @@ class SharedScale(keras.layers.Layer):
 
 
 class NumpyRectifier(keras.layers.Layer):
-    """Calls NumPy: no gradient, no compilation, and not this backend's tensor."""
+    """Calls NumPy, so it has no gradient, cannot be compiled and does not return a tensor of the backend."""
 
     def call(self, inputs):
         return np.maximum(np.asarray(inputs), 0.0)
 
 
 class BatchCentering(keras.layers.Layer):
-    """Subtracts the mean over the batch, in inference too: a sample's answer depends on its company."""
+    """Subtracts the mean over the batch, also in inference, so each output depends on the other samples."""
 
     def call(self, inputs):
         return inputs - ops.mean(inputs, axis=0, keepdims=True)

@@ -1,8 +1,9 @@
-"""Two networks that fail, and the rules that catch them.
+"""Two networks that fail to train, and the rules of `Watch` that stop them.
 
-The first dies: its learning rate throws the biases of a ReLU layer so far down that no sample reaches it again. The
-second explodes: deep, started with weights too large, its gradients grow from layer to layer until nothing is finite.
-Both train on scikit-learn's handwritten digits, and both are stopped by a rule, with the layer and the step.
+In the first network, the learning rate is too large: it makes the biases of a ReLU layer so negative that its units are
+0 for every sample. The second network is deep, and its initial weights are too large: its gradients grow from layer to
+layer until they overflow. Both train on scikit-learn's handwritten digits. A rule stops each of them and reports the
+layer and the step.
 
     python examples/failing_networks.py
 
@@ -18,40 +19,40 @@ import layerwright as lw
 
 
 def main() -> dict[str, lw.Watch]:
-    """Train both until a rule stops them, and print what it said."""
+    """Train both networks until a rule stops them, and print the alerts."""
     watches = {}
-    for name, network in (("dying", dying()), ("exploding", exploding())):
-        watch = watches[name] = watched(network)
+    for name, network in (("dying", dying_network()), ("exploding", exploding_network())):
+        watch = watches[name] = train_watched(network)
         steps = 1 + max(record.step for record in watch.history.tensors)
         print(f"{name}: stopped after {steps} steps. {watch.history.alerts[0].message}")
     return watches
 
 
-def watched(model: keras.Model) -> lw.Watch:
-    """Train three epochs, or until a rule stops it."""
+def train_watched(model: keras.Model) -> lw.Watch:
+    """Train for three epochs, or until a rule stops the training."""
     x, labels = load_digits(return_X_y=True)
     rules = [lw.DeadUnits(0.9, stop=True), lw.ExplodingGradient(stop=True), lw.NonFinite(stop=True)]
     watch = lw.Watch("relu*", every=1, gradients=("activation", "weight"), rules=rules)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # the alerts, which are printed
+        warnings.simplefilter("ignore", RuntimeWarning)  # the alerts, which `main` prints
         model.fit((x / 16).astype("float32"), labels, batch_size=64, epochs=3, verbose=0, callbacks=[watch])
     return watch
 
 
-def dying() -> keras.Model:
-    """Return a network whose ReLU units die in a few steps."""
+def dying_network() -> keras.Model:
+    """Return a network whose ReLU units die within a few steps."""
     keras.utils.set_random_seed(0)
-    return network(depth=2, optimizer=keras.optimizers.SGD(5.0))
+    return relu_network(depth=2, optimizer=keras.optimizers.SGD(5.0))
 
 
-def exploding() -> keras.Model:
-    """Return a network whose gradients explode at once."""
+def exploding_network() -> keras.Model:
+    """Return a network whose gradients explode in the first steps."""
     keras.utils.set_random_seed(0)
     start = keras.initializers.RandomNormal(stddev=1.0)
-    return network(depth=12, optimizer=keras.optimizers.SGD(0.01), kernel_initializer=start)
+    return relu_network(depth=12, optimizer=keras.optimizers.SGD(0.01), kernel_initializer=start)
 
 
-def network(depth: int, optimizer: keras.optimizers.Optimizer, **options: object) -> keras.Model:
+def relu_network(depth: int, optimizer: keras.optimizers.Optimizer, **options: object) -> keras.Model:
     """Return a classifier of `depth` ReLU layers."""
     hidden = [keras.layers.Dense(64, activation="relu", name=f"relu{place}", **options) for place in range(depth)]
     model = keras.Sequential([keras.Input((64,)), *hidden, keras.layers.Dense(10)])

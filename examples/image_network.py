@@ -1,8 +1,8 @@
-"""Teach networks a photograph, pixel by pixel: sines learn what ReLUs blur.
+"""Train networks to represent a photograph: sine layers learn details that ReLU layers blur.
 
-An implicit neural representation is a network from a pixel's place to its colour (Sitzmann et al. 2020). Three networks
-of one size learn a photograph that scikit-learn ships: of `SineDense`, of `Dense` with ReLU, and of the sine layer as
-articles initialise it, with the same uniform weights in every layer. The picture shows what each has learned.
+An implicit neural representation is a network that maps the position of a pixel to its colour (Sitzmann et al. 2020).
+Three networks of equal size learn a photograph from scikit-learn. Their hidden layers are `SineDense`, `Dense` with
+ReLU, and sine layers with Keras's default initializer, as in many articles. The script saves the learned pictures.
 
     KERAS_BACKEND=jax python examples/image_network.py [--short]
 """
@@ -25,7 +25,7 @@ WIDTH, DEPTH = 128, 3
 
 
 def load(stride: int) -> tuple[Array, Array, tuple[int, int]]:
-    """Return the places `(pixels, 2)` in [-1, 1], the colours `(pixels, 3)` in [-1, 1], and the picture's size."""
+    """Return positions `(pixels, 2)` and colours `(pixels, 3)`, both in [-1, 1], and the picture's height and width."""
     image = load_sample_image("flower.jpg")[::stride, ::stride].astype("float32") / 127.5 - 1
     height, width = image.shape[:2]
     rows, columns = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
@@ -38,7 +38,7 @@ def sines() -> list[keras.layers.Layer]:
 
 
 def naive_sines() -> list[keras.layers.Layer]:
-    """Return sine layers with Keras's default initialisation."""
+    """Return sine layers with Keras's default initializer."""
     return [keras.layers.Dense(WIDTH, activation=lambda x: ops.sin(30.0 * x)) for _ in range(DEPTH)]
 
 
@@ -54,19 +54,21 @@ NETWORKS: dict[str, Callable[[], list[keras.layers.Layer]]] = {
 }
 
 
-def learn(name: str, places: Array, colours: Array, epochs: int) -> tuple[Array, float]:
-    """Train a network; return the colours that it gives, and its peak signal-to-noise ratio in decibels."""
+def learn(name: str, positions: Array, colours: Array, epochs: int) -> tuple[Array, float]:
+    """Train a network; return its predicted colours and the peak signal-to-noise ratio in decibels."""
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((2,)), *NETWORKS[name](), keras.layers.Dense(3)])
     rate = 1e-3 if name == "ReLU" else 5e-4
     model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, epochs * 4)), "mse")
-    model.fit(places, colours, batch_size=math.ceil(len(places) / 4), epochs=epochs, verbose=0)
-    learned = model.predict(places, batch_size=len(places), verbose=0)
-    return learned, 10 * math.log10(4 / float(np.mean((learned - colours) ** 2)))  # colours span 2: peak squared is 4
+    model.fit(positions, colours, batch_size=math.ceil(len(positions) / 4), epochs=epochs, verbose=0)
+    learned = model.predict(positions, batch_size=len(positions), verbose=0)
+    return learned, 10 * math.log10(
+        4 / float(np.mean((learned - colours) ** 2))
+    )  # the peak squared is 4, since colours span 2
 
 
 def draw(pictures: dict[str, Array], path: Path) -> None:
-    """Save the pictures side by side."""
+    """Save the pictures side by side in one image."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4 * len(pictures), 3.2), layout="constrained")
@@ -78,21 +80,21 @@ def draw(pictures: dict[str, Array], path: Path) -> None:
 
 
 def main(short: bool = False, folder: Path = Path()) -> dict[str, float]:
-    """Train all networks, print their signal-to-noise ratios, and draw what they learned."""
-    places, colours, size = load(stride=16 if short else 4)
-    pictures = {"the photograph": colours.reshape(*size, 3)}
+    """Train all networks, print their signal-to-noise ratios, and save the learned pictures."""
+    positions, colours, size = load(stride=16 if short else 4)
+    pictures = {"photograph": colours.reshape(*size, 3)}
     ratios = {}
     print(f"{size[0]} by {size[1]} pixels, {DEPTH} hidden layers of {WIDTH}")
     for name in NETWORKS:
-        learned, ratios[name] = learn(name, places, colours, epochs=60 if short else 400)
+        learned, ratios[name] = learn(name, positions, colours, epochs=60 if short else 400)
         pictures[f"{name}: {ratios[name]:.1f} dB"] = learned.reshape(*size, 3)
         print(f"{name:<16}{ratios[name]:>6.1f} dB", flush=True)
     draw(pictures, folder / "image_network.png")
-    print(f"The pictures are in {folder / 'image_network.png'}.")
+    print(f"Saved the pictures to {folder / 'image_network.png'}.")
     return ratios
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--short", action="store_true", help="a small picture and few epochs")
+    parser.add_argument("--short", action="store_true", help="use a small picture and train for a few epochs only")
     main(parser.parse_args().short)

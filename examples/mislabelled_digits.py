@@ -1,8 +1,8 @@
 """Find wrong labels by watching a probe set while a network learns handwritten digits.
 
-A tenth of the training labels of scikit-learn's digits are made wrong on purpose. The training set is the probe set:
-`Watch` asks, every few steps, how sure the network is of each sample's label. Samples whose label it comes to believe
-late or never are those to look at; the list of the least confident ones holds most of the wrong labels.
+The script changes a tenth of the labels of scikit-learn's digits to wrong ones. It uses the training set as the probe
+set: every few steps, `Watch` records the network's confidence in each label. Wrong labels get a low mean confidence, so
+the list of the least confident samples contains most of them.
 
     python examples/mislabelled_digits.py            about a minute
     python examples/mislabelled_digits.py --short    a few seconds
@@ -24,7 +24,7 @@ SHARE_WRONG = 0.1
 
 
 def main(short: bool = False, seed: int = 0, folder: Path = Path("runs/mislabelled")) -> dict[str, float]:
-    """Train; the share of wrong labels among as many least confident samples as there are, and among all."""
+    """Train, and return the fraction of wrong labels among the least confident samples and among all samples."""
     keras.utils.set_random_seed(seed)
     x, labels, is_wrong = digits(seed, samples=300 if short else 1797)
     watch = lw.Watch(
@@ -39,13 +39,13 @@ def main(short: bool = False, seed: int = 0, folder: Path = Path("runs/mislabell
     suspects = watch.history.samples_to_pandas()["id"].str.removeprefix("digit ").astype(int).to_numpy()
     figures = {"precision": float(is_wrong[suspects[: is_wrong.sum()]].mean()), "chance": float(is_wrong.mean())}
     print(f"Wrong labels among the {is_wrong.sum()} least confident samples: {figures['precision']:.1%}", end=" ")
-    print(f"(among all {len(x)}: {figures['chance']:.1%})")
-    print(f"The run is in {folder}: layerwright show {folder} --html run.html")
+    print(f"(among all {len(x)} samples: {figures['chance']:.1%})")
+    print(f"To see the recorded run: layerwright show {folder} --html run.html")
     return figures
 
 
 def digits(seed: int, samples: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return images `(samples, 64)`, labels of which some are wrong, and which ones are."""
+    """Return images `(samples, 64)`, their labels, and which of the labels are wrong."""
     x, labels = load_digits(return_X_y=True)
     x, labels = (x[:samples] / 16).astype("float32"), labels[:samples]
     rng = np.random.default_rng(seed)
@@ -70,7 +70,7 @@ def network() -> keras.Model:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--short", action="store_true", help="fewer epochs and samples")
+    parser.add_argument("--short", action="store_true", help="use fewer samples and epochs")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, default=Path("runs/mislabelled"))
     main(**vars(parser.parse_args()))

@@ -1,9 +1,10 @@
-"""Name the speaker of a vowel from series of different lengths, and see what padding does to a network without masks.
+"""Classify series of different lengths, and show how padding affects a network without masks.
 
-JapaneseVowels (Kudo, Toyama and Shimbo 1999): nine speakers, 270 series to train on and 370 to test on, 12 channels,
-7 to 29 steps. The network is two causal convolutions, an average over time and a dense layer; another has
-self-attention instead of the second convolution. Accuracy on series padded as in training does not tell a network
-that reads the padding from one that does not; other padding does.
+The data are JapaneseVowels (Kudo, Toyama and Shimbo 1999): nine speakers, 270 training and 370 test series, 12
+channels, 7 to 29 steps. The task is to identify the speaker. The first network has two causal convolutions, an average
+over time and a dense layer. The second network has the same structure but ignores the mask. With `--attention`, a third
+network uses self-attention instead of the second convolution. If test series are padded as in training, all networks
+have similar accuracy. With other padding, the network without masks fails.
 
     KERAS_BACKEND=jax python examples/series_classifier.py
     KERAS_BACKEND=jax python examples/series_classifier.py --attention --seeds 3
@@ -27,9 +28,9 @@ SPEAKERS, FILTERS, BATCH = 9, 64, 32
 
 @cache
 def load(split: str, padding_length: int | None = None, fill: float = 0.0) -> tuple[Array, Array, Array]:
-    """Return series `(batch, time, 12)`, their masks `(batch, time)` and labels `(batch,)` of "train" or "test".
+    """Return series `(batch, time, 12)`, masks `(batch, time)` and labels `(batch,)` of the split "train" or "test".
 
-    Series are padded with `fill` to `padding_length` steps, by default to the longest.
+    The series are padded with `fill` to `padding_length` steps; by default to the length of the longest series.
     """
     ragged, speakers = load_japanese_vowels(split=split)  # each series is (12, time)
     length = padding_length or max(one.shape[1] for one in ragged)
@@ -40,22 +41,22 @@ def load(split: str, padding_length: int | None = None, fill: float = 0.0) -> tu
 
 
 def masked_layers(hidden: Any, mask: Any) -> Any:
-    """Two causal convolutions and an average, all of which leave the padding out."""
+    """Apply two causal convolutions and an average, which all exclude the padding."""
     hidden = CausalConv1D(FILTERS)(hidden, mask=mask)
     hidden = CausalConv1D(FILTERS)(keras.layers.Dropout(0.2)(hidden), mask=mask)
     return MaskedAverage()(hidden, mask=mask)
 
 
 def attentive_layers(hidden: Any, mask: Any) -> Any:
-    """The same, with self-attention in the place of the second convolution."""
+    """Apply the same layers, with self-attention instead of the second convolution."""
     hidden = CausalConv1D(FILTERS)(hidden, mask=mask)
     hidden = keras.layers.Dropout(0.2)(hidden)
     hidden = keras.layers.Add()([hidden, SelfAttention(key_dim=16, num_heads=4, output_dim=FILTERS)(hidden, mask=mask)])
     return MaskedAverage()(keras.layers.LayerNormalization()(hidden), mask=mask)
 
 
-def plain_layers(hidden: Any, mask: Any) -> Any:  # noqa: ARG001 - that it is not looked at is the point
-    """The same of Keras's own layers, which see the padding."""
+def plain_layers(hidden: Any, mask: Any) -> Any:  # noqa: ARG001 - ignored on purpose
+    """Apply the corresponding layers of Keras, which include the padding."""
     hidden = keras.layers.Conv1D(FILTERS, 3, padding="causal", activation="relu")(hidden)
     hidden = keras.layers.Dropout(0.2)(hidden)
     hidden = keras.layers.Conv1D(FILTERS, 3, padding="causal", activation="relu")(hidden)
@@ -65,20 +66,20 @@ def plain_layers(hidden: Any, mask: Any) -> Any:  # noqa: ARG001 - that it is no
 NETWORKS = {
     "CausalConv1D and MaskedAverage": masked_layers,
     "Conv1D and GlobalAveragePooling1D": plain_layers,
-    "the first with SelfAttention": attentive_layers,
+    "CausalConv1D and SelfAttention": attentive_layers,
 }
 
 
 def build_model(network: str) -> keras.Model:
-    """Return one of the networks."""
+    """Return the network with this name, not yet trained."""
     known, valid, _ = load("train")
     normalise = keras.layers.Normalization()
     normalise.adapt(known[valid])
     series, mask = keras.Input((None, 12), name="series"), keras.Input((None,), dtype="bool", name="mask")
     pooled = NETWORKS[network](normalise(series), mask)
     scores = keras.layers.Dense(SPEAKERS)(keras.layers.Dropout(0.2)(pooled))
-    taken = {"series": series} if NETWORKS[network] is plain_layers else {"series": series, "mask": mask}
-    return keras.Model(taken, scores)
+    inputs = {"series": series} if NETWORKS[network] is plain_layers else {"series": series, "mask": mask}
+    return keras.Model(inputs, scores)
 
 
 def train(
@@ -88,7 +89,7 @@ def train(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: int = 0,
 ) -> keras.Model:
-    """Return the network, trained from this seed."""
+    """Return the network with this name, trained with this seed."""
     keras.utils.set_random_seed(seed)
     model = build_model(network)
     series, mask, speakers = load("train")
@@ -110,29 +111,29 @@ def train(
 
 
 def accuracy(model: keras.Model, split: str = "test", padding_length: int | None = None, fill: float = 0.0) -> float:
-    """Return the share of the series of "train" or "test" whose speaker the network names, padded as `load` does."""
+    """Return the accuracy of the network on a split. `load` describes the padding."""
     series, mask, speakers = load(split, padding_length, fill)
     scores = model.predict(inputs_of(model, series, mask), batch_size=len(series), verbose=0)
     return float(np.mean(scores.argmax(axis=-1) == speakers))
 
 
 def inputs_of(model: keras.Model, series: Array, mask: Array) -> dict[str, Array]:
-    """Return what the network takes: the series, and the mask if it looks at it."""
+    """Return the inputs of the network: the series, and the mask if the network uses it."""
     return {name: values for name, values in {"series": series, "mask": mask}.items() if name in model.input}
 
 
 def report_loss(name: str, every: int = 10) -> keras.callbacks.Callback:
-    """Return a callback that prints the training loss each `every` epochs."""
+    """Return a callback that prints the training loss every `every` epochs."""
 
-    def after(epoch: int, logs: dict[str, float]) -> None:
+    def print_loss(epoch: int, logs: dict[str, float]) -> None:
         if (epoch + 1) % every == 0:
             print(f"  {name}: epoch {epoch + 1}, loss {logs['loss']:.3f}", flush=True)
 
-    return keras.callbacks.LambdaCallback(on_epoch_end=after)
+    return keras.callbacks.LambdaCallback(on_epoch_end=print_loss)
 
 
 def main(attention: bool = False, seeds: int = 1, epochs: int = 40) -> dict[str, tuple[float, float]]:
-    """Train the networks; print their median accuracies as padded in training and padded differently."""
+    """Train the networks; print their median test accuracies with the padding of training and with other padding."""
     figures = {}
     for network in list(NETWORKS)[: 3 if attention else 2]:
         models = [train(network, epochs, seed, callbacks=[report_loss(network)]) for seed in range(seeds)]
@@ -149,6 +150,6 @@ def main(attention: bool = False, seeds: int = 1, epochs: int = 40) -> dict[str,
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--attention", action="store_true", help="also train a network with self-attention")
-    parser.add_argument("--seeds", type=int, default=1, help="how many times to train each network")
+    parser.add_argument("--seeds", type=int, default=1, help="the number of times to train each network")
     arguments = parser.parse_args()
     main(arguments.attention, arguments.seeds)

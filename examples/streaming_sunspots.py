@@ -1,8 +1,8 @@
-"""Forecast sunspots year by year from a stream, with the same network that was trained on whole series.
+"""Forecast sunspots year by year from a stream, with a network that was trained on whole series.
 
-Two causal convolutions and causal self-attention learn to say next year's number of sunspots from the years before
-(Zurich series, 1700 to 2008). Then the same layers are run one year at a time, each keeping what it needs of the past
-as an explicit state. Every forecast equals the full pass's, which would have to be computed anew each year.
+Two causal convolutions and causal self-attention learn to forecast the number of sunspots in the next year from the
+years before (Zurich series, 1700 to 2008). Then the same layers run one year at a time. Each layer keeps an explicit
+state, so no earlier year is computed again. Every forecast equals the forecast from a full pass.
 
     KERAS_BACKEND=jax python examples/streaming_sunspots.py [--short]
 """
@@ -23,7 +23,7 @@ FIRST_TEST_YEAR = 1920
 
 
 class Forecaster(keras.Model):
-    """Next year's value from each year and those before it: (batch, time, 1) to (batch, time, 1)."""
+    """Forecasts the next year from each year and the years before it: (batch, time, 1) to (batch, time, 1)."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -32,19 +32,19 @@ class Forecaster(keras.Model):
         self.forecast = Linear(1, use_bias=True)
 
     def call(self, inputs: Any) -> Any:
-        """Forecast for whole series."""
+        """Return the forecasts for whole series."""
         x = inputs
         for convolution in self.convolutions:
             x = convolution(x)
         return self.forecast(x + self.attention(x))
 
     def get_initial_state(self, batch_size: int, length: int) -> list[Any]:
-        """Return the state before the first step of at most `length`."""
+        """Return the state before the first of at most `length` steps."""
         states = [layer.get_initial_state(batch_size) for layer in self.convolutions]
         return [*states, self.attention.get_initial_state(batch_size, length)]
 
     def step(self, x: Any, states: list[Any]) -> tuple[Any, list[Any]]:
-        """Forecast from one more step, (batch, 1)."""
+        """Return the forecasts after one more step (batch, 1), and the new state."""
         after = []
         for convolution, state in zip(self.convolutions, states, strict=False):
             x, state = convolution.step(x, state)
@@ -54,13 +54,13 @@ class Forecaster(keras.Model):
 
 
 def load() -> tuple[Array, Array]:
-    """Return the years and the square roots of their sunspot numbers, whose noise is even."""
+    """Return the years and the square roots of their sunspot numbers. The square root makes the noise uniform."""
     data = sm.datasets.sunspots.load_pandas().data
     return data["YEAR"].to_numpy().astype(int), np.sqrt(data["SUNACTIVITY"].to_numpy()).astype("float32")
 
 
 def train(series: Array, epochs: int, window: int = 60) -> Forecaster:
-    """Train on every window of the series."""
+    """Return a forecaster, trained on every window of the series."""
     keras.utils.set_random_seed(0)
     windows = np.lib.stride_tricks.sliding_window_view(series, window + 1)
     model = Forecaster()
@@ -70,7 +70,7 @@ def train(series: Array, epochs: int, window: int = 60) -> Forecaster:
 
 
 def stream(model: Forecaster, series: Array) -> Array:
-    """Forecast from one value after another."""
+    """Return the forecasts from one value after another."""
     states = model.get_initial_state(1, len(series))
     forecasts = []
     for value in series:
@@ -80,21 +80,21 @@ def stream(model: Forecaster, series: Array) -> Array:
 
 
 def draw(years: Array, series: Array, forecasts: Array, path: Path) -> None:
-    """Save a picture of the forecasts and of what came."""
+    """Save a picture of the forecasts and the observed numbers."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 3.5), layout="constrained")
     axes = figure.subplots()
-    axes.plot(years, series**2, color="0.6", label="sunspots")
-    axes.plot(years, np.maximum(forecasts, 0) ** 2, color="tab:orange", label="forecast from the years before")
-    axes.axvline(FIRST_TEST_YEAR, color="0.3", linestyle=":", label="trained on what lies before")
-    axes.set_ylabel("sunspots a year")
+    axes.plot(years, series**2, color="0.6", label="observed")
+    axes.plot(years, np.maximum(forecasts, 0) ** 2, color="tab:orange", label="forecast")
+    axes.axvline(FIRST_TEST_YEAR, color="0.3", linestyle=":", label="end of the training data")
+    axes.set_ylabel("sunspots per year")
     axes.legend()
     figure.savefig(path, dpi=100)
 
 
 def main(short: bool = False, folder: Path = Path()) -> dict[str, float]:
-    """Train, forecast in both ways, print the errors and their difference, and draw the forecasts."""
+    """Train, forecast by stream and by full pass, print the errors, and save a picture of the forecasts."""
     years, series = load()
     mean, deviation = series[years < FIRST_TEST_YEAR].mean(), series[years < FIRST_TEST_YEAR].std()
     scaled = (series - mean) / deviation
@@ -108,14 +108,14 @@ def main(short: bool = False, folder: Path = Path()) -> dict[str, float]:
         "persistence": float(np.abs(scaled[:-1] - scaled[1:])[test].mean() * deviation),
     }
     print(f"{len(series)} years; largest difference between stream and full pass: {figures['difference']:.1e}")
-    print(f"mean error from {FIRST_TEST_YEAR}, in square roots of sunspots: {figures['error']:.2f}")
-    print(f"  saying that next year is like this one: {figures['persistence']:.2f}")
+    print(f"mean absolute error from {FIRST_TEST_YEAR} on, in square roots of sunspots: {figures['error']:.2f}")
+    print(f"  if the forecast is the current year's value: {figures['persistence']:.2f}")
     draw(years[1:], series[1:], (streamed * deviation + mean)[:-1], folder / "streaming_sunspots.png")
-    print(f"The picture is {folder / 'streaming_sunspots.png'}.")
+    print(f"Saved the picture to {folder / 'streaming_sunspots.png'}.")
     return figures
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--short", action="store_true", help="few epochs")
+    parser.add_argument("--short", action="store_true", help="train for a few epochs only")
     main(parser.parse_args().short)

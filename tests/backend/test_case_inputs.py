@@ -90,7 +90,7 @@ def test_strings_are_declared():
     drawn = Trial(case).usual.inputs
     assert drawn.dtype.kind == "U"
     assert set(np.unique(drawn)) <= {"a", "b", "c"}
-    report = lw.check(case)
+    report = lw.check(case, ignore=["LW704"])  # Keras's own: the config holds the layer's list of words itself
     assert bad(report) == {}
     assert Outcome.PASSED in {finding.outcome for finding in report.findings if finding.code == "LW301"}
 

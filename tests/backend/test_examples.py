@@ -19,7 +19,7 @@ def test_series_classifier():
     import series_classifier
 
     figures = series_classifier.main(attention=True, epochs=2)
-    for network in ("CausalConv1D and MaskedAverage", "the first with SelfAttention"):
+    for network in ("CausalConv1D and MaskedAverage", "CausalConv1D and SelfAttention"):
         usual, otherwise_padded = figures[network]
         assert usual == otherwise_padded > 0.2
 

@@ -228,3 +228,32 @@ class PointsAtSteps(layers.Layer):
 def test_what_is_put_at_masked_steps_has_no_scale_to_keep():
     (finding,) = lw.check(PointsAtSteps, select=["LW508"]).findings
     assert finding.outcome is Outcome.PASSED
+
+
+class KeyMasked(layers.Layer):
+    """Averages values over the steps that a mask of three axes allows, for each query step or for all."""
+
+    def __init__(self, leaks=False, **kwargs):
+        super().__init__(**kwargs)
+        self.leaks = leaks
+
+    def call(self, inputs, mask=None):
+        values = ops.repeat(inputs[:, None], inputs.shape[1], axis=1)
+        if mask is None or self.leaks:
+            return ops.mean(values, axis=2)
+        if mask.shape[2] == 1:
+            mask = ops.transpose(mask, (0, 2, 1))
+        allowed = ops.broadcast_to(mask, ops.shape(values)[:3])[..., None]
+        kept = ops.where(allowed, values, 0.0)
+        return ops.sum(kept, axis=2) / ops.maximum(ops.sum(ops.cast(allowed, "float32"), axis=2), 1.0)
+
+
+@pytest.mark.parametrize("shape", [(None, 10, 10), (None, 1, 10), (None, 10, 1)])
+def test_masks_of_three_axes_are_understood(shape):
+    def case(leaks):
+        return lw.Case(KeyMasked, {"leaks": leaks}, (None, 10, 5), {"mask": lw.InputSpec(shape, "bool")})
+
+    outcomes = {finding.code: finding.outcome for finding in lw.check(case(False), select=["LW401"]).findings}
+    assert outcomes["LW401"] is Outcome.PASSED
+    outcomes = {finding.code: finding.outcome for finding in lw.check(case(True), select=["LW401"]).findings}
+    assert outcomes["LW401"] is Outcome.FAILED

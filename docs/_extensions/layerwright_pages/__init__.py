@@ -17,13 +17,14 @@ FOLDERS = {"checks": ("checks",), "layers": ("layers",), "reference": ("referenc
 def setup(app: Any) -> dict[str, bool]:
     """Have Sphinx call what is here."""
     from .accessible import amend
-    from .autodoc import amend_signature, to_restructuredtext
+    from .autodoc import amend_signature, put_dashes, to_restructuredtext
     from .links import link_codes
 
     app.connect("builder-inited", write_pages)
     app.connect("autodoc-process-signature", amend_signature)
     app.connect("autodoc-process-docstring", to_restructuredtext, priority=400)  # before napoleon, which has 500
     app.connect("doctree-read", link_codes)
+    app.connect("doctree-read", put_dashes)
     app.connect("html-page-context", amend, priority=900)  # after the theme
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 

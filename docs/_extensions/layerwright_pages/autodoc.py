@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from docutils import nodes
 from sphinx.util.inspect import signature, stringify_signature
 
 LITERAL = re.compile(r"(`[^`]+`)(\w?)")
@@ -41,6 +42,13 @@ def amend_signature(
         constructor = signature(value.__init__, bound_method=True)
         shown = stringify_signature(constructor, show_return_annotation=False, unqualified_typehints=True)
     return shown.replace("<factory>", "..."), returned
+
+
+def put_dashes(_app: Any, doctree: nodes.document) -> None:
+    """Put a dash between an argument and what it is, where Sphinx has two hyphens."""
+    for text in list(doctree.findall(nodes.Text)):
+        if text == " -- ":
+            text.parent.replace(text, nodes.Text(" \N{EN DASH} "))
 
 
 def to_restructuredtext(_app: Any, kind: str, _name: str, _value: Any, _options: Any, lines: list[str]) -> None:

@@ -126,3 +126,6 @@ def _select_call(name: str, returned: list[Any]) -> Any:
             f"to {len(returned) - 1}."
         )
     return returned[int(number or 0)]
+
+
+__all__ = ["tap"]

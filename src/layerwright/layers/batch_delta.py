@@ -166,3 +166,8 @@ def reference(batches: Sequence[Any], *, reduce: str | None = None, first: First
 
 
 CASES = declared_cases(BatchDelta)
+
+BatchChangeTracker = BatchDelta
+"""The name that articles on custom Keras layers use."""
+
+__all__ = ["BatchChangeTracker", "BatchDelta"]

@@ -212,3 +212,8 @@ def reference(
 
 
 CASES = declared_cases(CausalConv1D)
+
+ThreePointDependency = CausalConv1D
+"""The name that articles on custom Keras layers use."""
+
+__all__ = ["CausalConv1D", "ThreePointDependency"]

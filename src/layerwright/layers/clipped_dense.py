@@ -197,3 +197,8 @@ def reference(
 
 
 CASES = declared_cases(ClippedDense)
+
+ClippingWeightedSum = ClippedDense
+"""The name that articles on custom Keras layers use."""
+
+__all__ = ["ClippedDense", "ClippingWeightedSum"]

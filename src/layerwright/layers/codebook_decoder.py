@@ -197,10 +197,12 @@ class CodebookDecoder(keras.layers.Layer):
         """Raise an error if an index is out of range. During tracing there are no values, so nothing is raised."""
         if backends.current().is_symbolic(wrong) or not bool(ops.any(wrong)):
             return
-        values = ops.convert_to_numpy(indices)[ops.convert_to_numpy(wrong)]
+        every_index = ops.convert_to_numpy(indices)
+        values = every_index[ops.convert_to_numpy(wrong)]
         raise ValueError(
-            f"CodebookDecoder: index {values[0]} is out of range for {self.num_codes} codes ({values.size} indices are "
-            f"out of range); pass indices from 0 to {self.num_codes - 1}, or set out_of_range to 'clip' or 'zero'."
+            f"CodebookDecoder: index {values[0]} is out of range for {self.num_codes} codes ({values.size} of "
+            f"{every_index.size} indices are out of range); pass indices from 0 to {self.num_codes - 1}, or set "
+            "out_of_range to 'clip' or 'zero'."
         )
 
     def _look_up(self, indices: Any) -> Any:
@@ -276,3 +278,8 @@ def reference(
 
 
 CASES = declared_cases(CodebookDecoder)
+
+CustomDecoder = CodebookDecoder
+"""The name that articles on custom Keras layers use."""
+
+__all__ = ["CodebookDecoder", "CustomDecoder"]

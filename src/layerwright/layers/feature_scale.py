@@ -194,3 +194,8 @@ def reference(
 
 
 CASES = declared_cases(FeatureScale)
+
+WeightedSum = FeatureScale
+"""The name that articles on custom Keras layers use."""
+
+__all__ = ["FeatureScale", "WeightedSum"]

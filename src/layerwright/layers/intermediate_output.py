@@ -152,3 +152,8 @@ def reference(losses: Any, mask: Any = None, *, weight: float = 1.0) -> Any:
 
 
 CASES = declared_cases(IntermediateOutput)
+
+IntermediateOutputLayer = IntermediateOutput
+"""The name that articles on custom Keras layers use."""
+
+__all__ = ["IntermediateOutput", "IntermediateOutputLayer"]

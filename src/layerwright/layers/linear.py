@@ -105,3 +105,8 @@ def reference(inputs: Any, weights: Any, *, activation: Any = None) -> Any:
 
 
 CASES = declared_cases(Linear)
+
+CustomLinear = Linear
+"""The name that articles on custom Keras layers use."""
+
+__all__ = ["CustomInitLayer", "CustomLinear", "Linear"]

@@ -194,3 +194,5 @@ def reference(
 
 
 CASES = declared_cases(MaskedAverage)
+
+__all__ = ["MaskedAverage"]

@@ -302,3 +302,5 @@ def _matches_spec(seen: list[Any], expected: list[Any]) -> bool:
 
 
 CASES = declared_cases(SampleMap) + declared_cases(BatchAwareSquare)
+
+__all__ = ["BatchAwareSquare", "SampleMap"]

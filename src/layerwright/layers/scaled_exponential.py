@@ -180,3 +180,5 @@ def reference(inputs: Any, weights: Any, *, scale: float = 1.0, axis: int = -1, 
 
 
 CASES = declared_cases(ScaledExponential)
+
+__all__ = ["ScaledExponential"]

@@ -402,3 +402,8 @@ def reference(
 
 
 CASES = declared_cases(SelfAttention)
+
+CustomAttention = SelfAttention
+"""The name that articles on custom Keras layers use."""
+
+__all__ = ["CustomAttention", "SelfAttention"]

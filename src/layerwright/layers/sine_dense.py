@@ -184,3 +184,8 @@ def reference(inputs: Any, weights: Any, *, w0: float = 30.0) -> Any:
 
 
 CASES = declared_cases(SineDense)
+
+CustomNonLinear = SineDense
+"""The name that articles on custom Keras layers use."""
+
+__all__ = ["CustomNonLinear", "SineDense"]

@@ -31,6 +31,9 @@ class Slot:
         axes: The axes of the tensor that the mask covers, the batch axis first.
         mask: The usual mask, True at unmasked steps. In each sample but the first some of the last steps are masked.
         dtype: The dtype of the mask in the case; `"bool"` if the case has none.
+        added_axis: The axis, of any size, that a three-dimensional argument has beside batch and time: 1 in masks of
+            shape (batch, 1, time) and (batch, time, time), 2 in masks of shape (batch, time, 1). None if it has none.
+        is_square: Whether the added axis is as long as time.
     """
 
     place: int
@@ -38,6 +41,16 @@ class Slot:
     axes: tuple[int, ...]
     mask: Array
     dtype: str
+    added_axis: int | None = None
+    is_square: bool = False
+
+    def as_argument(self, mask: Array) -> Array:
+        """Return a mask of shape (batch, time) as the layer's argument takes it."""
+        mask = mask.astype(self.dtype)
+        if self.added_axis is None:
+            return mask
+        mask = np.expand_dims(mask, self.added_axis)
+        return np.repeat(mask, mask.shape[-1], axis=1) if self.is_square else mask
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +107,7 @@ class Subject:
         given = {}
         for name in names:
             own = [
-                mask.astype(slot.dtype) for slot, mask in zip(self.slots, masks, strict=True) if slot.argument == name
+                slot.as_argument(mask) for slot, mask in zip(self.slots, masks, strict=True) if slot.argument == name
             ]
             given[name] = keras.tree.pack_sequence_as(_covered(plain, name), own)
         return given
@@ -166,7 +179,10 @@ def _subject_with_masks(trial: Trial, *, all_but_last: bool) -> Subject | Findin
                 f"{plain.arrays()[slot.place].shape}",
                 "Declare `time_axis`.",
             )
-    ways = tuple(_ways_to_pass_masks(slots, covering, attachable=not required and names != ["padding_mask"]))
+    # Keras attaches masks of shape (batch, time); a layer whose case gives it three axes takes them as an argument only.
+    has_three_axes = any(slot.added_axis is not None for slot in slots)
+    attachable = not required and names != ["padding_mask"] and not has_three_axes
+    ways = tuple(_ways_to_pass_masks(slots, covering, attachable=attachable))
     declares = bool(names) or bool(getattr(layer, "supports_masking", False))
     return Subject(layer, plain, slots, ways, bool(names), declares, required)
 
@@ -237,8 +253,22 @@ def _find_slots(
         guess = array.shape[:-1] if all_but_last else (array.shape[0], array.shape[time_axis])
         shape = guess if template is None else template.shape
         dtype = "bool" if template is None else str(template.dtype)
+        added_axis, is_square = _added_axis(shape, array.shape, time_axis)
+        if added_axis is not None:
+            shape = (array.shape[0], array.shape[time_axis])
         mask = InputSpec((None, *shape[1:]), "bool").sample(np.random.default_rng(trial.seed), shape)
-        yield Slot(place, name, axes_of(shape, array.shape, time_axis), mask, dtype)
+        yield Slot(place, name, axes_of(shape, array.shape, time_axis), mask, dtype, added_axis, is_square)
+
+
+def _added_axis(mask_shape: Sequence[int], shape: Sequence[int], time_axis: int) -> tuple[int | None, bool]:
+    """Return the axis that a three-dimensional mask has beside batch and time, and whether it is as long as time."""
+    if len(mask_shape) != 3 or axes_of(mask_shape, shape, time_axis) or len(shape) <= time_axis:
+        return None, False
+    samples, steps = shape[0], shape[time_axis]
+    if tuple(mask_shape) == (samples, steps, 1):
+        return 2, False
+    is_square = tuple(mask_shape) == (samples, steps, steps)
+    return (1, is_square) if is_square or tuple(mask_shape) == (samples, 1, steps) else (None, False)
 
 
 def _accepts_masks(trial: Trial, found: Subject) -> bool:

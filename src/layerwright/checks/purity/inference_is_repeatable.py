@@ -18,7 +18,7 @@ FIX = (
 
 @check("LW901", "inference-is-repeatable", requires=("LW102",), exempt={"stateful": True})
 def inference_is_repeatable(trial: Trial) -> Finding:
-    """In inference, the same inputs give the same outputs, whatever the layer was called on before.
+    """In inference, the same inputs give the same outputs, regardless of earlier calls.
 
     What it proves:
         A call in inference changes no variable of the layer and no Python attribute that affects later outputs.

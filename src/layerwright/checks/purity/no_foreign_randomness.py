@@ -41,8 +41,8 @@ def no_foreign_randomness(trial: Trial) -> Finding:
     How it is tested:
         The check compares the full state of each generator, including NumPy's cached Gaussian, before and after
         constructing the layer, and before and after calls in inference and in training. Keras takes missing seeds for
-        generators and initializers from Python's generator, so that one may change before the call. On torch, Keras's
-        dropout without a seed draws from the global generator; the check gives it a seed for the comparison.
+        generators and initializers from Python's generator, so Python's generator may change before the call. On torch,
+        Keras's dropout without a seed draws from the global generator; the check gives it a seed for the comparison.
 
     Exempt when:
         Never.

@@ -29,7 +29,7 @@ SHAPE_FIX = (
 
 @check("LW904", "seeds-work", requires=("LW903", "LW305"), needs={"random": True})
 def seeds_work(trial: Trial) -> Finding:
-    """The same seed gives the same random values; calls and samples get different ones.
+    """The same seed gives the same random values, and different calls and samples get different values.
 
     What it proves:
         Consecutive calls give different random values. The same seeds and state give the same values again. If the

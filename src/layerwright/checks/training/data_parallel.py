@@ -45,7 +45,7 @@ def data_parallel(trial: Trial) -> Finding:
     How it is tested:
         The check simulates devices; it does not test how a framework moves data between them. It changes the layer's
         weights from their initial values, and computes outputs and gradients for the usual batch and for its first
-        sample alone. For the batch, the gradients of all other samples' outputs are zero. It does so with
+        sample alone. In the batch, only the first sample's outputs contribute to the gradients. The calls have
         `training=True`, unless the layer draws random numbers in training or declares that it couples samples there.
         Outputs may differ by 1e-5 of their largest value (more in half precision), gradients by ten times as much.
 

@@ -35,8 +35,9 @@ def losses_are_counted_once(trial: Trial) -> Finding:
     """Losses from `add_loss` and regularizers are counted exactly once per call.
 
     What it proves:
-        `layer.losses` contains only the losses of the last call. Each regularizer is applied, and once for each tensor.
-        A model that calls the layer twice trains on the losses of both calls, and on weight regularization once.
+        `layer.losses` contains only the losses of the last call. Each regularizer is applied exactly once to each
+        tensor that it regularizes. A model that calls the layer twice trains on the losses of both calls, and on weight
+        regularization once.
 
     Why it matters:
         Users rarely inspect the terms of a loss. If a penalty is added twice or never, the model trains on another loss
