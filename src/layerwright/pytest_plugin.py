@@ -25,14 +25,17 @@ class CheckWarning(UserWarning):
 
 @dataclass
 class CaseUnderTest:
-    """One parametrised case, with what its checks have found so far: by the code of the check whose test reports it.
+    """One parametrised case. What it leaves open is inferred when its first check runs, not while tests are collected.
 
-    What a case leaves open is inferred when its first check runs, not while tests are collected.
+    Attributes:
+        declared: The case.
+        chosen: The codes of the checks that have a test.
+        reported: The findings that tests have reported.
     """
 
     declared: Case
     chosen: frozenset[str]
-    found: dict[str, list[Finding]] = field(default_factory=dict)
+    reported: list[Finding] = field(default_factory=list)
 
     @cached_property
     def checker(self) -> CaseChecker:
@@ -41,13 +44,13 @@ class CaseUnderTest:
         return CaseChecker(case)
 
     def run(self, check: Check) -> list[Finding]:
-        """Run a check, with those that it requires, and return the findings that its test reports."""
-        for finding in self.checker.run([check]):
-            has_own_test = finding.code in self.chosen
-            self.found.setdefault(finding.code if has_own_test else check.code, []).append(finding)
+        """Run a check and return what its test reports: its findings, and those of unmet requirements with no test."""
+        unmet = [finding for finding in self.checker.run([check]) if finding.code not in self.chosen]
+        found = [*unmet, *self.checker.findings[check.code]]
+        self.reported += found
         if self.chosen <= self.checker.outcomes.keys():
             self.checker.release()
-        return self.found.get(check.code, [])
+        return found
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,8 @@ import pytest
 def pytest_runtest_teardown(item):
     under_test = item.funcargs["case"]
     case = under_test.checker.case
-    for finding in under_test.found.pop(item.funcargs["check"].check.code, []):
+    while under_test.reported:
+        finding = under_test.reported.pop()
         with open("findings.jsonl", "a") as file:
             file.write(json.dumps([str(case), finding.code, finding.outcome, finding.message, finding.fix]) + "\\n")
 """

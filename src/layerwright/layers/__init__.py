@@ -1,12 +1,12 @@
-"""Custom layers of reference quality: formula, source, mask and streaming stated, a NumPy reference beside each.
+"""Custom layers of reference quality. Each file holds one layer and its float64 NumPy reference.
 
-One layer a file. What a module here lists in `__all__` can be imported from here: the layer, and the same class under
-the names that articles on custom Keras layers use.
+The docstring of a layer states its formula, its source, the shapes of its arguments and its use of masks. This package
+exports every name in the `__all__` of its modules: the layer, and aliases that articles on custom Keras layers use.
 """
 
 import importlib
 import pkgutil
-from typing import Any
+import typing
 
 __all__: list[str] = []
 
@@ -18,5 +18,5 @@ for _name in sorted(info.name for info in pkgutil.iter_modules(__path__)):
 del _name, _module, _public
 
 
-def __getattr__(name: str) -> Any:
-    raise AttributeError(f"layerwright.layers has no {name!r}; it has {', '.join(__all__)}")
+def __getattr__(name: str) -> typing.Any:
+    raise AttributeError(f"module 'layerwright.layers' has no attribute {name!r}; its names are {', '.join(__all__)}.")

@@ -22,12 +22,16 @@ class CaseChecker:
         case: The case; its inputs must be known.
         seed: The seed of everything random.
         outcomes: Outcomes of checks that ran before, by code; they do not run again.
+
+    Attributes:
+        findings: What each check that has run here found, by code.
     """
 
     def __init__(self, case: Case, seed: int = 0, outcomes: Mapping[str, Outcome] | None = None) -> None:
         self.case = case
         self.seed = seed
         self.outcomes = dict(outcomes or {})
+        self.findings: dict[str, tuple[Finding, ...]] = {}
         self._trial: Trial | None = None
         self._refusal: str | None = None
 
@@ -84,6 +88,7 @@ class CaseChecker:
         for code in check.requires:
             yield from self._run_once(check_by_code(code), wanted, on_start)
         findings = tuple(self._findings(check, on_start))
+        self.findings[check.code] = findings
         self.outcomes[check.code] = deciding_outcome(findings)
         if check.code in wanted or self.outcomes[check.code] not in MET_OUTCOMES:
             yield from findings
