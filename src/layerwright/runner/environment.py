@@ -1,4 +1,4 @@
-"""The environment under which layers are proved in processes of their own."""
+"""The environment of processes that check layers."""
 
 import os
 import platform
@@ -20,7 +20,7 @@ QUIET = {
 
 
 CHECKING = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
-"""What is compiled to prove a layer runs once or twice: XLA's optimisations would take longer than they save."""
+"""Programs compiled by checks run once or twice: XLA's optimisations would take longer than they save."""
 
 
 QUICK_COMPILATION = {"XLA_FLAGS": "--xla_cpu_use_fusion_emitters=false"}
@@ -31,7 +31,7 @@ KNOW_THE_FLAG = {"jaxlib": ((0, 6), (0, 10)), "tensorflow": ((2, 20), (2, 21)), 
 
 
 def checking_environment(backend: str) -> dict[str, str]:
-    """Return the environment of a process on `backend` that proves layers; what the user set stays."""
+    """Return the environment of a process that checks layers on `backend`; the user's own settings stay."""
     quick = QUICK_COMPILATION if backend == "jax" and all(map(_knows_the_flag, KNOW_THE_FLAG)) else {}
     return {**CHECKING, **quick, **quiet_environment(backend)}
 

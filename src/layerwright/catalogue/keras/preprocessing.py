@@ -1,4 +1,4 @@
-"""Preprocessing that is fed numbers."""
+"""Preprocessing layers that take numbers."""
 
 from typing import Any
 
