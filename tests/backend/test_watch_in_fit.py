@@ -677,6 +677,6 @@ def test_a_training_step_of_ones_own_is_watched():
 @pytest.mark.skipif(BACKEND != "jax", reason="elsewhere nothing passes through the training step")
 def test_activation_gradients_are_refused_where_they_would_be_met():
     with pytest.raises(
-        ValueError, match=r"Watch: on JAX gradients=.* needs Keras's own train_step, but Own overrides it"
+        ValueError, match=r"Watch: on JAX, gradients=.* needs Keras's own train_step, but Own overrides it"
     ):
         trained(Own, Watch(gradients=("activation",)))

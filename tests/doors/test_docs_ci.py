@@ -80,7 +80,7 @@ def test_the_hook_as_pre_commit_runs_it(tmp_path, text, status):
 @pytest.mark.parametrize(("text", "status"), [(SOUND, 0), (BROKEN, 1)], ids=["sound", "broken"])
 def test_the_workflow_runs(tmp_path, text, status):
     workflow = yaml.safe_load((ROOT / "examples" / "ci" / "layers.yml").read_text("utf-8"))
-    job = workflow["jobs"]["prove"]
+    job = workflow["jobs"]["check"]
     assert set(job["strategy"]["matrix"]["backend"]) == {"tensorflow", "jax", "torch"}
     install, check = (step["run"].replace("${{ matrix.backend }}", "torch") for step in job["steps"] if "run" in step)
     assert install == "pip install 'layerwright[torch]'"
