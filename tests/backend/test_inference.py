@@ -5,8 +5,11 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
+import layerwright as lw
 from layerwright.cases.candidates import infer
+from layerwright.cases.inferred import Inferred
 from layerwright.core.case import Case, InputSpec
+from layerwright.core.finding import Outcome
 from layerwright.trial.trial import Trial
 
 
@@ -145,16 +148,20 @@ MASK = InputSpec((None, 10), "bool")
         (Initialised, TIME, {}),
     ],
 )
-def test_case_is_worked_out(layer, inputs, call):
+def test_case_is_inferred(layer, inputs, call):
     case = infer(Case(layer))
     assert (case.inputs, case.call) == (inputs, call)
     trial = Trial(case)
     assert trial.call(trial.construct(), trial.usual) is not None
-    assert any("settled on" in note for note in case.notes)
-    assert case.inferred
+    assert any("inferred input shape" in note for note in case.notes)
+    assert "inputs" in case.inferred
+    assert case.status == "inferred"
+    assert Inferred.of(Case(layer), case).applied_to(Case(layer)).to_dict() == case.to_dict(), (
+        "as data, for other backends"
+    )
 
 
-def test_optional_mask_is_given_even_to_a_layer_that_cannot_take_it():
+def test_optional_mask_is_given_even_to_a_layer_that_refuses_it():
     """Keras hands such a mask over whenever a layer upstream makes one, so the layer has to stand it."""
     case = infer(Case(WrongMask))
     assert case.call == {"mask": MASK}
@@ -163,7 +170,7 @@ def test_optional_mask_is_given_even_to_a_layer_that_cannot_take_it():
 def test_given_arguments_are_kept():
     case = infer(Case(Plain, init={"units": 7}))
     assert case.init == {"units": 7}
-    assert not any("convention" in note for note in case.notes)
+    assert not any("constructor argument" in note for note in case.notes)
 
 
 def test_given_inputs_are_kept():
@@ -182,6 +189,24 @@ class Uncallable(layers.Layer):
         raise RuntimeError("not today")
 
 
+class NeedsSevenAxes(layers.Layer):
+    def call(self, inputs):
+        ops.shape(inputs)
+        if len(inputs.shape) != 7:
+            raise ValueError(f"needs seven axes, got {len(inputs.shape)}")
+        return inputs
+
+
+class NeedsASet(layers.Layer):
+    def __init__(self, spline):
+        super().__init__()
+        if not isinstance(spline, set):
+            raise TypeError(f"spline must be a set (got {spline!r})")
+
+    def call(self, inputs):
+        return inputs
+
+
 def test_layer_that_cannot_be_constructed_comes_back_for_lw101():
     assert infer(Case(Unconstructible)).inputs is not None
 
@@ -189,4 +214,25 @@ def test_layer_that_cannot_be_constructed_comes_back_for_lw101():
 def test_layer_that_cannot_be_called_says_which_flag_to_give():
     case = infer(Case(Uncallable))
     assert case.inputs == TIME
-    assert any("give --input" in note for note in case.notes)
+    assert case.status == "inferred", "the same error whatever the inputs: no other inputs would help"
+    assert any("give one with --input" in note for note in case.notes)
+
+
+@pytest.mark.parametrize(
+    ("layer", "code", "said"), [(NeedsSevenAxes, "LW102", "seven axes"), (NeedsASet, "LW101", "a set")]
+)
+def test_what_could_not_be_determined_is_not_a_failure(layer, code, said):
+    assert infer(Case(layer)).status == "undetermined"
+    report = lw.check(layer)
+    assert report.ok
+    assert report.undetermined == 1
+    findings = {finding.code: finding for finding in report.findings}
+    assert findings[code].outcome is Outcome.INCONCLUSIVE
+    assert said in findings[code].message
+    assert "@layerwright.case" in findings[code].fix
+    assert findings["LW301"].outcome is findings["LW901"].outcome is Outcome.BLOCKED
+
+
+def test_a_declared_case_that_cannot_be_called_is_a_failure():
+    report = lw.check(NeedsSevenAxes, inputs=(None, 5), select=["LW102"])
+    assert [finding.outcome for finding in report.findings] == [Outcome.FAILED]

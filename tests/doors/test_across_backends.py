@@ -74,3 +74,20 @@ def test_an_expected_difference_is_expected(tmp_path):
     report = check_targets([parse_target(f"{file}:cases")], Options([check], installed())).report
     outcomes = {run.backend: finding.outcome for run in report.runs for finding in run.findings}
     assert outcomes == {"tensorflow": Outcome.PASSED, "jax": Outcome.PASSED, "torch": Outcome.XFAILED}
+
+
+def test_random_outputs_are_not_compared(tmp_path):
+    file = tmp_path / "layers.py"
+    file.write_text(
+        "import keras\n\n\n"
+        "class Noisy(keras.layers.Layer):\n"
+        "    def __init__(self, **kwargs):\n"
+        "        super().__init__(**kwargs)\n"
+        "        self.drop = keras.layers.Dropout(0.5)\n\n"
+        "    def call(self, inputs, training=None):\n"
+        "        return self.drop(inputs, training=training)\n"
+    )
+    targets = [parse_target(str(file)), parse_target("keras.layers:GaussianNoise")]
+    options = Options([check_by_code("LW1001")], ("jax", "torch"))
+    findings = check_targets(targets, options).report.findings
+    assert [finding.outcome for finding in findings] == [Outcome.PASSED] * 4

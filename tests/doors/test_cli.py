@@ -136,6 +136,26 @@ def test_layer_that_cannot_be_called(layerwright, layers_file):
     assert "give one with --input" in done.stdout
 
 
+def test_a_layer_that_nothing_tried_fits_is_undetermined(layerwright, layers_file):
+    text = """
+class Picky(keras.layers.Layer):
+    def call(self, inputs):
+        if len(inputs.shape) != 7:
+            raise ValueError(f"needs seven axes, got {len(inputs.shape)}")
+        return inputs
+"""
+    done = layerwright("check", layers_file(text), "--backend", "torch", "--format", "json", "--select", "LW1")
+    assert done.returncode == 3, done.stdout + done.stderr
+    document = json.loads(done.stdout)
+    jsonschema.validate(document, schema())
+    assert document["summary"]["undetermined"] == 1
+    assert document["runs"][0]["case_status"] == "undetermined"
+    shown = layerwright("check", "my_layers.py", "--backend", "torch", "--select", "LW1")
+    assert "? Picky" in shown.stdout
+    assert "torch undetermined" in shown.stdout
+    assert "--input None" in shown.stdout
+
+
 def test_module_target_and_package_relative_imports(layerwright, layers_file, tmp_path):
     package = tmp_path / "package"
     package.mkdir()

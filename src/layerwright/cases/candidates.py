@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from layerwright.cases.conventions import values_for
+from layerwright.cases.refusals import is_avoidable, most_telling
 from layerwright.cases.signatures import call_parameters, constructor_parameters, is_required
 from layerwright.core.case import Case, InputSpec
 from layerwright.core.errors import LayerError
@@ -33,26 +34,31 @@ IMAGE_WORDS = re.compile(r"images?|imgs?|pixels|feature_maps?|height|width")
 def infer(case: Case) -> Case:
     """Fill in the constructor arguments and inputs that `case` leaves open, by trying.
 
-    A layer that cannot be constructed or called on anything tried comes back `undetermined`, with the likeliest inputs,
-    so that the checks of construction and call report the layer's own error; `notes` then says what was tried.
+    A layer that cannot be constructed or called with anything tried comes back with what brings out its most telling
+    error; `notes` says what was tried. It is `undetermined` if other arguments or inputs might work.
     """
     if is_complete(case):
         return case
-    constructed, built = _with_constructor_arguments(case)
+    constructed, refusals = _with_constructor_arguments(case)
     if constructed.inputs is not None:
         return constructed
-    if not built:
-        return replace(constructed, inputs=TIME, undetermined=True)
-    tried: list[Case] = []
+    if refusals:
+        return replace(constructed, inputs=TIME, undetermined=bool(constructed.inferred) and is_avoidable(refusals))
+    tried: list[tuple[Case, BaseException]] = []
     for candidate in _candidates(constructed):
         if candidate is None:
             continue
-        tried.append(candidate)
-        if _works(candidate):
+        error = _error_unless_it_works(candidate)
+        if error is None:
             return _with_note(candidate, constructed)
-    first, last = _inputs_text(tried[0]), _inputs_text(tried[-1])
+        tried.append((candidate, error))
+    first, last = _inputs_text(tried[0][0]), _inputs_text(tried[-1][0])
     note = f"the layer accepted none of {len(tried)} input shapes tried, from {first} to {last}; give one with --input"
-    return replace(tried[0], notes=(*tried[0].notes, note), undetermined=True)
+    errors = [error for _, error in tried]
+    chosen = tried[errors.index(most_telling(errors))][0]
+    inferred = (*constructed.inferred, "inputs")
+    notes = (*constructed.notes, note)
+    return replace(chosen, notes=notes, inferred=inferred, undetermined=is_avoidable(errors))
 
 
 def is_complete(case: Case) -> bool:
@@ -60,23 +66,29 @@ def is_complete(case: Case) -> bool:
     return case.inputs is not None and not _missing(case)
 
 
-def _with_constructor_arguments(case: Case) -> tuple[Case, bool]:
-    """Return the case with arguments with which the layer can be constructed, and called where some allow it."""
+def _with_constructor_arguments(case: Case) -> tuple[Case, list[BaseException]]:
+    """Return the case with arguments with which the layer can be constructed, and called where some allow it.
+
+    If there are none, also return the errors that were raised.
+    """
     constructible: list[Case] = []
+    errors: list[BaseException] = []
     for init in itertools.islice(_constructions(case), MOST_CONSTRUCTIONS):
         candidate = _constructed(case, init)
         error = _error(candidate)
-        if error is None:
-            constructible.append(candidate)
-            if len(constructible) == 1 and not _has_guesses(case, init):
-                break
+        if error is not None:
+            errors.append(error)
+            continue
+        constructible.append(candidate)
+        if len(constructible) == 1 and not _has_guesses(case, init):
+            break
     if not constructible:
         init = next(_constructions(case))
-        return _constructed(case, init), False
+        return _constructed(case, init), errors
     if len(constructible) > 1 and case.inputs is None:
         callable_ = (one for one in constructible if any(_works(each) for each in _candidates(one) if each is not None))
-        return next(callable_, constructible[0]), True
-    return constructible[0], True
+        return next(callable_, constructible[0]), []
+    return constructible[0], []
 
 
 def _constructions(case: Case) -> Iterator[dict[str, Any]]:
@@ -212,12 +224,15 @@ def _missing_key(case: Case, keys: Mapping[str, InputSpec]) -> str | None:
 
 
 def _works(case: Case) -> bool:
-    """Whether the layer can be called on the case, with the mask that Keras would pass on or without it."""
-    if _error(case, call=True) is None:
-        return True
-    if "mask" not in case.call or not _is_optional_mask(case):
-        return False
-    return _error(case.with_inputs(case.inputs, {k: v for k, v in case.call.items() if k != "mask"}), call=True) is None
+    return _error_unless_it_works(case) is None
+
+
+def _error_unless_it_works(case: Case) -> BaseException | None:
+    """Return what calling the layer raises, with and without the mask that Keras would pass on; None if one works."""
+    error = _error(case, call=True)
+    if error is None or "mask" not in case.call or not _is_optional_mask(case):
+        return error
+    return _error(case.with_inputs(case.inputs, {k: v for k, v in case.call.items() if k != "mask"}), call=True)
 
 
 def _is_optional_mask(case: Case) -> bool:

@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -129,7 +130,14 @@ def load(target: Target) -> ModuleType:
     except UsageError:
         raise
     except BaseException as error:
-        raise UsageError(f"{target.module} cannot be imported: {quote(error)}") from error
+        raise UsageError(f"{_where(error, target)} cannot be imported: {quote(error)}") from error
+
+
+def _where(error: BaseException, target: Target) -> str:
+    """Return the target, with the line of its file that raised."""
+    path = str(Path(target.module).resolve())
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
+    return f"{target.module}:{lines[-1]}" if lines else target.module
 
 
 def _import_module(name: str) -> ModuleType:

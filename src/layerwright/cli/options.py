@@ -23,7 +23,11 @@ EVERY_CORE = os.cpu_count() or 1
 
 Backends = Annotated[
     list[BackendChoice] | None,
-    typer.Option("--backend", help="Backend to check on; by default every installed one. Repeatable."),
+    typer.Option(
+        "--backend",
+        help="Backend to check on: `tensorflow`, `jax`, `torch` or `all`; by default every installed one. Repeatable.",
+        metavar="BACKEND",
+    ),
 ]
 Select = Annotated[
     list[str] | None,
@@ -35,7 +39,9 @@ Ignore = Annotated[
     list[str] | None,
     typer.Option("--ignore", help="Leave out these codes, families or slugs, comma separated.", metavar="CODES"),
 ]
-Jobs = Annotated[int, typer.Option("--jobs", min=1, help="How many cases to check at once.")]
+Jobs = Annotated[
+    int, typer.Option("--jobs", min=1, help="How many cases to check at once.", show_default="one a processor core")
+]
 Timeout = Annotated[float, typer.Option("--timeout", min=0.1, help="Time limit of one check, in seconds.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of all random inputs and weights.")]
 

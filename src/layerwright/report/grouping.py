@@ -43,6 +43,8 @@ def shared_findings(runs: Sequence[Run], wanted: Callable[[Finding], bool]) -> l
 
 def verdict(run: Run) -> tuple[bool, str]:
     """Return whether nothing failed for a case on a backend, and the counts in words."""
+    if run.case_status == "undetermined":
+        return not any(finding.outcome in BAD_OUTCOMES for finding in run.findings), "undetermined"
     counts = Counter(finding.outcome for finding in run.findings)
     bad = sum(counts[outcome] for outcome in BAD_OUTCOMES)
     passed = counts[Outcome.PASSED] + counts[Outcome.NOTE]

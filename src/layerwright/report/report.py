@@ -97,6 +97,11 @@ class Report:
         """Whether nothing failed, errored or passed unexpectedly."""
         return not any(finding.outcome in BAD_OUTCOMES for finding in self.findings)
 
+    @property
+    def undetermined(self) -> int:
+        """The number of runs whose layer could be neither constructed nor called with anything tried."""
+        return sum(run.case_status == "undetermined" for run in self.runs)
+
     def summary(self) -> dict[str, int]:
         """Count the findings of each outcome."""
         counts = Counter(finding.outcome for finding in self.findings)
@@ -114,7 +119,7 @@ class Report:
             "layerwright": self.layerwright,
             "keras": self.keras,
             "runs": [run.to_dict() for run in self.runs],
-            "summary": self.summary(),
+            "summary": {**self.summary(), "undetermined": self.undetermined},
         }
 
     def to_json(self, indent: int | None = None) -> str:

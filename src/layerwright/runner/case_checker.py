@@ -104,6 +104,8 @@ class CaseChecker:
         on_start(check)
         started = time.perf_counter()
         for finding in self._guarded(check):
+            if self.case.undetermined and check.stage and finding.outcome is Outcome.FAILED:
+                finding = _undetermined(finding)
             expected = as_expected(finding, check, self.case.expect)
             yield with_identity(expected, check.code, check.slug, time.perf_counter() - started)
             started = time.perf_counter()
@@ -117,12 +119,20 @@ class CaseChecker:
         exempt = check.inapplicable(self.case.traits)
         if exempt is not None:
             return skipped(exempt)
+        if self.case.undetermined and self._needs_what_is_undetermined(check):
+            return Finding(Outcome.BLOCKED, "no way to construct and call the layer was found")
         for code in check.requires:
             if self.outcomes[code] not in MET_OUTCOMES:
                 needed = check_by_code(code)
                 message = f"requires {needed.code} {needed.slug} to pass; it was {self.outcomes[code]}"
                 return Finding(Outcome.BLOCKED, message)
         return None
+
+    def _needs_what_is_undetermined(self, check: Check) -> bool:
+        """Whether a check requires, perhaps by way of others, a stage that no arguments or inputs were found for."""
+        required = [check_by_code(code) for code in check.requires]
+        unmet = any(each.stage and self.outcomes.get(each.code) is Outcome.INCONCLUSIVE for each in required)
+        return unmet or any(self._needs_what_is_undetermined(each) for each in required)
 
     def _refused(self) -> str:
         """Return the error with which the layer refuses arguments that its author did not combine; else nothing."""
@@ -151,6 +161,16 @@ class CaseChecker:
             )
         except Exception as error:
             yield Finding(Outcome.ERRORED, f"the check itself broke: {quote(error)}", "Please report this as a bug.")
+
+
+def _undetermined(finding: Finding) -> Finding:
+    """Turn a failure with inferred arguments or inputs, which may be the wrong ones, into an inconclusive finding."""
+    fix = (
+        "Say how the layer is called: give `--init NAME=VALUE` and `--input None,…` on the command line, or declare "
+        "`@layerwright.case(init={…}, inputs=(None, …))` on the class."
+    )
+    message = f"no way to construct and call the layer was found; {finding.message}"
+    return replace(finding, outcome=Outcome.INCONCLUSIVE, message=message, fix=fix)
 
 
 def deciding_outcome(findings: Iterable[Finding]) -> Outcome:

@@ -179,7 +179,7 @@ def _subject_with_masks(trial: Trial, *, all_but_last: bool) -> Subject | Findin
                 f"{plain.arrays()[slot.place].shape}",
                 "Declare `time_axis`.",
             )
-    # Keras attaches masks of shape (batch, time); a layer whose case gives it three axes takes them as an argument only.
+    # Keras attaches masks of shape (batch, time). A layer that takes three axes gets its mask as an argument only.
     has_three_axes = any(slot.added_axis is not None for slot in slots)
     attachable = not required and names != ["padding_mask"] and not has_three_axes
     ways = tuple(_ways_to_pass_masks(slots, covering, attachable=attachable))

@@ -8,7 +8,11 @@ import numpy as np
 from layerwright.core.errors import LayerError
 from layerwright.trial.arguments import Array
 from layerwright.trial.compare import bitwise_equal
+from layerwright.trial.reachable import reachable
 from layerwright.trial.trial import Trial, randomise, restore, snapshot
+
+OTHER_SEEDS = (1, 2, 3)
+"""Added to the seed, to see whether outputs depend on it. A layer may draw only sometimes."""
 
 Weights = tuple[tuple[str, Array], ...]
 """The path of each weight, without the layer's own name, and its value."""
@@ -69,14 +73,22 @@ def layer_with(trial: Trial, weights: Weights | None) -> Any:
 
 def outputs_unless_random(trial: Trial, layer: Any, *, training: bool) -> tuple[Array, ...] | None:
     """Return the layer's outputs; None if they depend on seeds, because each backend draws other random numbers."""
-    before = snapshot(layer.non_trainable_variables)
-    first = trial.call(layer, trial.usual, training=training, keep_state=True)
-    if trial.case.traits.random:
-        second = Trial(trial.case, trial.seed + 1).call(layer, trial.usual, training=training)
-        if not bitwise_equal(first, second):
-            first = None
+    outputs = trial.call(layer, trial.usual, training=training)
+    reseeded = (_outputs_with_seed(trial, layer, trial.seed + shift, training=training) for shift in OTHER_SEEDS)
+    return _arrays_sorted_by_path(outputs) if all(bitwise_equal(outputs, each) for each in reseeded) else None
+
+
+def _outputs_with_seed(trial: Trial, layer: Any, seed: int, *, training: bool) -> Any:
+    """Call the layer with another global seed, and with other states of its own seed generators."""
+    import keras
+
+    states = [each.state for _, each in reachable(layer, lambda value: isinstance(value, keras.random.SeedGenerator))]
+    before = snapshot(states)
+    for state, value in before:
+        state.assign(value + np.asarray(seed + 1, value.dtype))
+    outputs = Trial(trial.case, seed).call(layer, trial.usual, training=training)
     restore(before)
-    return None if first is None else _arrays_sorted_by_path(first)
+    return outputs
 
 
 def _arrays_sorted_by_path(outputs: Any) -> tuple[Array, ...]:

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,6 +20,9 @@ from layerwright.cli.options import (
 )
 from layerwright.report.formats import RenderOptions, check_format, format_names, render_as
 
+if TYPE_CHECKING:
+    from layerwright.runner.workers import Result
+
 PLACE = 1
 EPILOG = """
 Examples:
@@ -35,7 +38,7 @@ Examples:
     layerwright check my_layers.py --format html --output report.html
 
 Exit status: 0 nothing failed, 1 something failed, 2 the command was wrong or a target could not be loaded,
-130 interrupted (the findings so far are printed).
+3 nothing failed but for some layer no way to call it was found, 130 interrupted (the findings so far are printed).
 """
 
 
@@ -129,7 +132,15 @@ def check(
     if result.interrupted:
         typer.echo("layerwright: interrupted; the report holds the findings so far.", err=True)
         raise typer.Exit(130)
-    raise typer.Exit(2 if result.unusable else 0 if result.report.ok else 1)
+    raise typer.Exit(_exit_status(result))
+
+
+def _exit_status(result: "Result") -> int:
+    if result.unusable:
+        return 2
+    if not result.report.ok:
+        return 1
+    return 3 if result.report.undetermined else 0
 
 
 def _write(text: str, output: Path | None) -> None:

@@ -46,7 +46,8 @@ def show(report: Report, *, verbose: bool = False) -> RenderableType:
 def _layer(runs: Sequence[Run], verbose: bool) -> Iterator[RenderableType]:
     """Show one case on every backend: its verdict, what was inferred, its findings."""
     sound = not any(finding.outcome in BAD_OUTCOMES for run in runs for finding in run.findings)
-    mark = "[green]✓[/]" if sound else "[bold red]✗[/]"
+    undetermined = any(run.case_status == "undetermined" for run in runs)
+    mark = "[bold red]✗[/]" if not sound else "[cyan]?[/]" if undetermined else "[green]✓[/]"
     layer = runs[0].target.rpartition(":")[2]
     yield Text.from_markup(f"{mark} [bold]{escape(layer)}[/]  [dim]{escape(runs[0].target)}[/]")
     yield _indented(Text(runs[0].case), 2)
@@ -55,7 +56,8 @@ def _layer(runs: Sequence[Run], verbose: bool) -> Iterator[RenderableType]:
     yield _indented(Text("  ").join([_verdict(run) for run in runs]), 2)
 
     def wanted(finding: Finding) -> bool:
-        return verbose or finding.outcome in WANT_ATTENTION
+        is_question = undetermined and finding.outcome is Outcome.INCONCLUSIVE
+        return verbose or is_question or finding.outcome in WANT_ATTENTION
 
     for backends, finding in shared_findings(runs, wanted):
         yield from _finding(backends, finding, every=len(backends) == len(runs) > 1)
@@ -85,6 +87,7 @@ def _verdict(run: Run) -> Text:
 def _summary(report: Report, layers: int) -> Text:
     backends = list(dict.fromkeys(run.backend for run in report.runs))
     counts = [(f"{count} {outcome}", STYLES[Outcome(outcome)]) for outcome, count in report.summary().items() if count]
+    counts += [(f"{report.undetermined} undetermined", "cyan")] if report.undetermined else []
     head = f"{layers} case{'s' * (layers != 1)} on {', '.join(backends) or 'no backend'} (keras {report.keras}): "
     return Text.assemble(head, *[part for pair in counts for part in (pair, ", ")][:-1])
 
