@@ -1,11 +1,11 @@
-"""What checking a layer costs, and what it catches, beside Keras's own private layer test.
+"""Compare Layerwright with Keras's private layer test: the time per layer, and the mistakes that each finds.
 
     python benchmarks/checker.py                 every installed backend
     python benchmarks/checker.py --repeat 5
 
-Both run in one process a backend, in turn, after one round that is not counted; imports are not counted either. The
-first table gives seconds a layer, median of the rounds, wall and CPU. The second says how many of the layers in
-examples/common_mistakes.py each of the two finds fault with: Layerwright by the check that is meant for the mistake.
+Both run in turns in one process per backend. The first round and the imports are not counted. The first table shows
+the wall and CPU seconds per layer, as medians of the rounds. The second table shows in how many layers of
+examples/common_mistakes.py each tool finds the mistake. For Layerwright, the check for this mistake must fail.
 """
 
 import argparse
@@ -22,13 +22,13 @@ ROOT = Path(__file__).parents[1]
 
 
 def main() -> None:
-    """Measure on each backend in a process of its own, and print the tables."""
+    """Measure on each backend in its own process, and print the tables."""
     from layerwright.backends import installed
     from layerwright.runner.environment import quiet_environment
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeat", type=int, default=3, help="rounds that count")
-    parser.add_argument("--backend", help="measure in this process, and print JSON")
+    parser.add_argument("--repeat", type=int, default=3, help="the number of rounds that are counted")
+    parser.add_argument("--backend", help="measure only this backend, in this process, and print JSON")
     options = parser.parse_args()
     if options.backend:
         print(json.dumps(measure(options.repeat)))
@@ -39,12 +39,12 @@ def main() -> None:
         done = subprocess.run(command, env=quiet_environment(backend), stdout=subprocess.PIPE, text=True, check=True)
         results[backend] = json.loads(done.stdout.splitlines()[-1])
     _print_costs(results)
-    _print_catches(results)
+    _print_mistakes(results)
 
 
 def measure(repeat: int) -> dict[str, Any]:
-    """Return the costs and the catches on this process's backend."""
-    return {"costs": _costs(repeat), "catches": _catches()}
+    """Return the times and the found mistakes on this process's backend."""
+    return {"costs": _costs(repeat), "mistakes": _mistakes_found()}
 
 
 def _costs(repeat: int) -> dict[str, dict[str, list[float]]]:
@@ -89,7 +89,7 @@ def _ours(layer: Any, init: dict[str, Any], shape: tuple[int, ...]) -> None:
 
 
 def _keras_test(layer: Any, init: dict[str, Any], shape: tuple[int, ...], call: dict[str, Any] | None = None) -> None:
-    """Put a layer to Keras's private test; it raises where it finds fault."""
+    """Run Keras's private test on a layer. It raises an error if the test fails."""
     from keras.src import testing
 
     testing.TestCase("run").run_layer_test(
@@ -97,30 +97,30 @@ def _keras_test(layer: Any, init: dict[str, Any], shape: tuple[int, ...], call: 
     )
 
 
-def _catches() -> dict[str, dict[str, bool]]:
-    """Return, for each layer of the example, whether each of the two finds fault with it.
+def _mistakes_found() -> dict[str, dict[str, bool]]:
+    """Return, for each layer of the example, whether each tool finds its mistake.
 
-    Both are given the same constructor arguments and inputs, and a sound layer first, which neither may accuse.
+    Both tools get the same constructor arguments and inputs. A correct layer comes first, which must pass both.
     """
     sys.path.insert(0, str(ROOT / "examples"))
     import common_mistakes
 
     import layerwright as lw
 
-    if not lw.check(_sound_layer(), select=["LW1", "LW2", "LW3", "LW7", "LW9"]).ok or _keras_finds_fault(
-        _sound_layer()
+    if not lw.check(_correct_layer(), select=["LW1", "LW2", "LW3", "LW7", "LW9"]).ok or _keras_test_fails(
+        _correct_layer()
     ):
-        raise SystemExit("a sound layer was accused: what follows would mean nothing")
-    caught = {}
+        raise SystemExit("a correct layer failed, so the comparison would be meaningless")
+    mistakes = {}
     for name, code in common_mistakes.PLANTED.items():
         layer = getattr(common_mistakes, name)
         found = {finding.code for finding in lw.check(layer).findings if finding.outcome in ("failed", "errored")}
-        caught[name] = {"layerwright": code in found, "run_layer_test": _keras_finds_fault(layer)}
-    return caught
+        mistakes[name] = {"layerwright": code in found, "run_layer_test": _keras_test_fails(layer)}
+    return mistakes
 
 
-def _keras_finds_fault(layer: Any) -> bool:
-    """Whether Keras's test raises on the case that Layerwright works out for the layer."""
+def _keras_test_fails(layer: Any) -> bool:
+    """Return whether Keras's test fails on the case that Layerwright infers for the layer."""
     from layerwright.cases.candidates import infer
     from layerwright.core.case import Case
     from layerwright.trial.trial import Trial
@@ -131,7 +131,7 @@ def _keras_finds_fault(layer: Any) -> bool:
     return _raises(lambda: _keras_test(layer, dict(trial.case.init), arguments.inputs.shape, call))
 
 
-def _sound_layer() -> Any:
+def _correct_layer() -> Any:
     import keras
 
     class Scale(keras.layers.Layer):
@@ -156,7 +156,7 @@ def _raises(function: Callable[[], Any]) -> bool:
 
 
 def _print_costs(results: dict[str, Any]) -> None:
-    print("\nSeconds a layer, wall / CPU, median of the rounds (first round, with what it compiles, in brackets)\n")
+    print("\nSeconds per layer, wall / CPU, median of the rounds (in brackets: the first round, which also compiles)\n")
     print(f"{'layer':<20}" + "".join(f"{f'{backend} ours':>24}{f'{backend} Keras':>24}" for backend in results))
     for layer in next(iter(results.values()))["costs"]:
         row = f"{layer:<20}"
@@ -167,14 +167,14 @@ def _print_costs(results: dict[str, Any]) -> None:
         print(row)
 
 
-def _print_catches(results: dict[str, Any]) -> None:
-    print("\nMistakes caught in examples/common_mistakes.py\n")
+def _print_mistakes(results: dict[str, Any]) -> None:
+    print("\nMistakes found in examples/common_mistakes.py\n")
     for backend, result in results.items():
         for name in ("layerwright", "run_layer_test"):
-            caught = [layer for layer, by in result["catches"].items() if by[name]]
-            missed = [layer for layer in result["catches"] if layer not in caught]
+            found = [layer for layer, by in result["mistakes"].items() if by[name]]
+            missed = [layer for layer in result["mistakes"] if layer not in found]
             words = f"; missed {', '.join(missed)}" if missed else ""
-            print(f"{backend:<12}{name:<16}{len(caught)} of {len(result['catches'])}{words}")
+            print(f"{backend:<12}{name:<16}{len(found)} of {len(result['mistakes'])}{words}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""What `layers.py` times one against another.
+"""The implementations that `layers.py` compares.
 
-A contestant is a layer with call arguments, or a function of raw weights and inputs. All of a row compute the same,
-from the same weights; Keras's attention has weights of its own. "as safe" is the plainest Keras layer that keeps the
-promises ours makes, such as not to read what a mask leaves out; it is a layer, because a call of one costs time too.
+A contestant is a layer with call arguments, or a function of raw weights and inputs. All contestants of a row compute
+the same result from the same weights, except Keras's attention, whose weights have another layout. "as safe" is the
+simplest Keras layer with the same guarantees as ours, such as never to read masked steps. It is a layer, since the call
+of a layer takes time too.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,14 +21,14 @@ SAFE = "as safe"
 
 @dataclass(frozen=True)
 class Contestant:
-    """One way to compute a row: a layer, or a function `f(weights, inputs, **call)` with its weights.
+    """One implementation of a row: a layer, or a function `f(weights, inputs, **call)` with its weights.
 
     Attributes:
         layer: The layer.
         function: The function.
         weights: Its weights.
         call: Further call arguments.
-        comparable: Whether it has ours' weights, so that outputs must be equal.
+        comparable: Whether it has the same weights as our layer, so the outputs must be equal.
     """
 
     layer: Any = None
@@ -42,11 +43,11 @@ class Row:
     """One layer at one size.
 
     Attributes:
-        name: The layer.
-        inputs: What it is fed.
-        contestants: Ours first, by name; names that start with "naive" are no peers.
-        moved: Bytes that must at least be read and written.
-        operations: Floating-point operations that must at least be done in a matrix product.
+        name: The name of the layer.
+        inputs: The inputs of the layer.
+        contestants: The contestants by name, ours first. Names that start with "naive" are not counted as peers.
+        moved: The smallest number of bytes that must be read and written.
+        operations: The smallest number of floating-point operations in matrix products.
     """
 
     name: str
@@ -62,7 +63,7 @@ def series(shape: Shape) -> Array:
 
 
 def built(layer: Any, inputs: Array, **call: Any) -> Any:
-    """Return the layer, called once."""
+    """Return the layer after one call, which builds it."""
     layer(inputs, **call)
     return layer
 
@@ -73,13 +74,13 @@ def weights_of(layer: Any) -> list[Array]:
 
 
 def with_weights(layer: Any, inputs: Array, weights: Sequence[Array]) -> Any:
-    """Return the layer, called once, with these weights."""
+    """Return the layer, built and with these weights."""
     built(layer, inputs).set_weights(list(weights))
     return layer
 
 
 def alone_and_in_a_layer(function: Callable[..., Any], layer: Any, inputs: Array) -> dict[str, Contestant]:
-    """Return native code that promises what ours does; alone, and in a layer with the weights of `layer`."""
+    """Return native code with the same guarantees as ours: alone, and in a layer with the weights of `layer`."""
     weights = weights_of(layer)
     return {
         "native": Contestant(function=function, weights=weights),
@@ -88,7 +89,7 @@ def alone_and_in_a_layer(function: Callable[..., Any], layer: Any, inputs: Array
 
 
 class Formula(keras.layers.Layer):
-    """The plainest Keras layer around a function of weights and inputs."""
+    """The simplest Keras layer that calls a function of weights and inputs."""
 
     def __init__(
         self, function: Callable[..., Any], weights: Sequence[Array] = (), trainable: bool = True, **kwargs: Any
@@ -102,5 +103,5 @@ class Formula(keras.layers.Layer):
         self.set_weights(list(weights))
 
     def call(self, inputs: Any, **call: Any) -> Any:
-        """Return what the function does."""
+        """Return the result of the function."""
         return self.function(self.used, inputs, **call)

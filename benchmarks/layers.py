@@ -1,16 +1,17 @@
-"""What the layers cost beside the naive way, Keras's own, native code, and what the machine can do.
+"""Time our layers, and compare them with naive code, Keras's own layers, native code and the limit of the machine.
 
-    python benchmarks/layers.py                          every installed backend, compiled as training compiles
+    python benchmarks/layers.py                          every installed backend, compiled as in training
     python benchmarks/layers.py --layers MaskedAverage   some layers
     python benchmarks/layers.py --torch-compile --sizes middle    torch.compile: ten minutes of compilation
-    python benchmarks/layers.py --write                  and put the tables into docs/performance.md; with
-                                                         --torch-compile beside what is there
+    python benchmarks/layers.py --write                  also write the tables into docs/performance.md; with
+                                                         --torch-compile, only the table of torch.compile
 
-All ways to compute a row take turns in one process a backend, after they were found to compute the same; medians over
-the rounds are compared, so that a machine that others use too disturbs all alike. Ours takes part twice, compiled
-twice: how far it is from itself says what a ratio is worth, and a peer counts as quicker if it beats both. "limit" is
-the time that the machine needs to copy the bytes that must move or to do the matrix product that must be done, measured
-in the same process, as a share of ours: 100 % cannot be beaten. On a GPU the same is measured there.
+All contestants of a row take turns in one process per backend, after a test that they compute the same result. The
+medians of the rounds are compared, so other programs on the machine affect all contestants alike. Our layer takes part
+twice, compiled separately: the difference between the two is the noise, and a peer counts as faster only if it is
+faster than both. "limit" is the time that the machine needs to copy the bytes that must be moved, or to compute the
+matrix product, as a percentage of our time. It is measured in the same process. At 100 %, no implementation can be
+faster. On a machine with a GPU, everything is measured on the GPU.
 """
 
 import argparse
@@ -35,17 +36,17 @@ OURS, AGAIN = "ours", "ours again"
 
 
 def main() -> None:
-    """Measure on each backend in a process of its own, and print or write the tables."""
+    """Measure on each backend in its own process, and print or write the tables."""
     from layerwright.backends import installed
     from layerwright.runner.environment import quiet_environment
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=11, help="turns that each way takes")
-    parser.add_argument("--layers", default="", help="names of layers, comma separated; by default all")
-    parser.add_argument("--sizes", default="", help="of small, middle, large, comma separated; by default all")
-    parser.add_argument("--torch-compile", action="store_true", help="measure torch.compile alone on torch")
-    parser.add_argument("--write", action="store_true", help=f"put the tables into {PAGE.relative_to(ROOT)}")
-    parser.add_argument("--backend", help="only this one")
+    parser.add_argument("--rounds", type=int, default=11, help="the number of turns of each contestant")
+    parser.add_argument("--layers", default="", help="the names of layers, separated by commas; by default all")
+    parser.add_argument("--sizes", default="", help="small, middle or large, separated by commas; by default all")
+    parser.add_argument("--torch-compile", action="store_true", help="measure only torch.compile, on torch")
+    parser.add_argument("--write", action="store_true", help=f"write the tables into {PAGE.relative_to(ROOT)}")
+    parser.add_argument("--backend", help="measure only this backend")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
@@ -74,7 +75,7 @@ def main() -> None:
 
 
 def measure(options: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
-    """Return, for each way to compile, what each row took."""
+    """Return the times of each row, for each mode of compilation."""
     from modes import modes
     from rows import rows
 
@@ -103,18 +104,18 @@ def measure(options: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
 
 
 def check_agreement(row: Any, outputs: dict[str, Any]) -> None:
-    """Stop if one of a row's ways computes something else than ours."""
+    """Exit if a contestant of a row and our layer compute different results."""
     import numpy as np
     from keras import ops
 
     arrays = {name: ops.convert_to_numpy(each) for name, each in outputs.items()}
     for name, contestant in row.contestants.items():
         if contestant.comparable and not np.allclose(arrays[name], arrays["ours"], 1e-3, 1e-3):
-            raise SystemExit(f"{row.name} {row.inputs.shape}: {name!r} computes something else than ours.")
+            raise SystemExit(f"{row.name} {row.inputs.shape}: the outputs of {name!r} differ from ours.")
 
 
 def in_turns(ways: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
-    """Return the median seconds of a call of each, all taking turns."""
+    """Return the median seconds per call of each contestant. All take turns."""
     calls = {}
     for name, call in ways.items():
         call()
@@ -135,7 +136,7 @@ def in_turns(ways: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float
 
 
 def operations_a_second(prepare: Callable[..., Callable[[], Any]]) -> float:
-    """Return how many floating-point operations of a large matrix product the machine does."""
+    """Return how many floating-point operations per second the machine does in a large matrix product."""
     import numpy as np
     from contestants import Contestant
 
@@ -145,7 +146,7 @@ def operations_a_second(prepare: Callable[..., Callable[[], Any]]) -> float:
 
 
 def copy_of(row: Any, prepare: Callable[..., Callable[[], Any]]) -> Callable[[], Any]:
-    """Return a call that reads and writes as many bytes as the row must."""
+    """Return a function that reads and writes as many bytes as the row must."""
     import numpy as np
     from contestants import Contestant
 
@@ -153,7 +154,7 @@ def copy_of(row: Any, prepare: Callable[..., Callable[[], Any]]) -> Callable[[],
 
 
 def table(backend: str, mode: str, results: list[dict[str, Any]]) -> str:
-    """Return a table of ratios: how many times as long as ours each of the others takes."""
+    """Return a table of ratios: the time of each contestant, divided by our time."""
     itself = sorted(
         result[direction][AGAIN] / result[direction][OURS] for result in results for direction in DIRECTIONS
     )
@@ -161,7 +162,7 @@ def table(backend: str, mode: str, results: list[dict[str, Any]]) -> str:
     lines = [
         f"### {backend}: {mode}",
         "",
-        f"In four fifths of the rows ours took {itself[tenth]:.2f} to {itself[-1 - tenth]:.2f} of its own time.",
+        f"In 80 % of the rows, our second time was {itself[tenth]:.2f} to {itself[-1 - tenth]:.2f} times our first.",
         "",
         "| layer | inputs | ours, ms | naive | best peer | as safe | limit "
         "| ours, ms, and backward | naive | best peer | as safe |",

@@ -1,4 +1,4 @@
-"""How each backend runs what `layers.py` times: as it is trained, and as it can be compiled."""
+"""How each backend runs the contestants of `layers.py`: as in training, and with other ways to compile."""
 
 from collections.abc import Callable
 from types import FunctionType
@@ -10,7 +10,10 @@ Prepare = Callable[..., Callable[[], Any]]
 
 
 def modes(torch_compile: bool) -> dict[str, Prepare]:
-    """Return, by name, functions that make a contestant and its inputs a call without arguments that waits."""
+    """Return the modes of this backend by name.
+
+    A mode turns a contestant and its inputs into a function without arguments that waits for the result.
+    """
     backend = keras.backend.backend()
     if backend == "jax":
         return {"jit": _jax}
@@ -33,7 +36,7 @@ def _jax(contestant: Any, inputs: Any, backward: bool) -> Callable[[], Any]:
         weights: Any = [jnp.asarray(weight) for weight in contestant.weights]
         state: Any = []
 
-        def run(weights: Any, state: Any, x: Any, call: Any) -> Any:  # noqa: ARG001 - the layer has one
+        def run(weights: Any, state: Any, x: Any, call: Any) -> Any:  # noqa: ARG001 - same signature as for a layer
             return contestant.function(weights, x, **call), 0.0
     else:
         if not layer.built:
@@ -99,7 +102,7 @@ def _tensorflow(xla: bool) -> Prepare:
 
 
 def _of_its_own(function: FunctionType) -> FunctionType:
-    """Return the function with code of its own: what torch.compile made for another is then not looked through."""
+    """Return a copy of the function with its own code object, so torch.compile does not search earlier compilations."""
     return FunctionType(
         function.__code__.replace(),
         function.__globals__,
@@ -116,7 +119,8 @@ def _torch(compiled: bool) -> Prepare:
     if compiled:
         import torch._dynamo
 
-        for name in ("recompile_limit", "accumulated_recompile_limit"):  # Keras's functions run every layer
+        # Every layer runs the same functions of Keras, so torch would soon reach its limits and stop compiling them.
+        for name in ("recompile_limit", "accumulated_recompile_limit"):
             setattr(torch._dynamo.config, name, 10_000)
 
     def prepare(contestant: Any, inputs: Any, backward: bool) -> Callable[[], Any]:
@@ -138,12 +142,12 @@ def _torch(compiled: bool) -> Prepare:
 
         step = both if backward else forward
 
-        def waited() -> Any:
+        def run_and_wait() -> Any:
             outputs = step()
             if device == "cuda":
                 torch.cuda.synchronize()
             return outputs
 
-        return waited
+        return run_and_wait
 
     return prepare

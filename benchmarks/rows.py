@@ -1,4 +1,4 @@
-"""The rows that `layers.py` times: each layer at three sizes, beside the naive way, Keras's own, and native code."""
+"""The rows that `layers.py` times: each layer at three sizes, with naive code, Keras's own layer and native code."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -30,7 +30,7 @@ CODES = 1024
 
 
 def rows(sizes: Iterable[str] = ()) -> list[Row]:
-    """Return every layer at three sizes, or at these."""
+    """Return a row for every layer and size; by default, for all three sizes."""
     return [make(SIZES[size]) for make in MAKERS for size in sizes or SIZES]
 
 
@@ -160,14 +160,14 @@ def _self_attention(shape: Shape) -> Row:
 
 
 class Attending(keras.layers.Layer):
-    """Keras's attention, of a series to itself."""
+    """Keras's attention layer as self-attention."""
 
     def __init__(self, attention: Any) -> None:
         super().__init__()
         self.attention = attention
 
     def call(self, inputs: Any) -> Any:
-        """Return what each step takes in."""
+        """Return the attended values."""
         return self.attention(inputs, inputs)
 
 
@@ -228,7 +228,7 @@ def _causal_conv1d(shape: Shape) -> Row:
     conv = keras.layers.Conv1D(shape[2], 3, padding="causal", activation="relu")
 
     def native(w: Any, x: Any) -> Any:
-        padded = ops.concatenate([ops.zeros((shape[0], 2, shape[2])), x], axis=1)  # torch.compile trips over ops.pad
+        padded = ops.concatenate([ops.zeros((shape[0], 2, shape[2])), x], axis=1)  # torch.compile fails on ops.pad
         return ops.relu(ops.conv(padded, w[0], padding="valid") + w[1])
 
     return Row(
@@ -288,7 +288,7 @@ def _sample_map(shape: Shape) -> Row:
 
 def _batch_delta(shape: Shape) -> Row:
     x = series(shape)
-    layer = built(ours.BatchDelta(), x, training=True)  # which it then holds for the batch before
+    layer = built(ours.BatchDelta(), x, training=True)  # this batch is then the previous batch
     seen = np.ones((shape[0], 1, 1), bool)
 
     def safe(w: Any, x: Any) -> Any:
@@ -325,7 +325,7 @@ def _intermediate_output(shape: Shape) -> Row:
 
 
 class Squaring(keras.layers.Dense):
-    """Keras's dense layer, its mean square added to the loss."""
+    """Keras's dense layer, which adds the mean square of its outputs to the loss."""
 
     def __init__(self, units: int) -> None:
         super().__init__(units, use_bias=False)

@@ -1,13 +1,13 @@
-"""What watching costs a training step, beside plain `fit` and beside what people use now.
+"""Measure how much time `Watch` adds to a training step, and compare it with other common methods.
 
     python benchmarks/watch.py                   every installed backend
-    python benchmarks/watch.py --backend jax     one
-    python benchmarks/watch.py --write           and put the tables into docs/performance.md
+    python benchmarks/watch.py --backend jax     one backend
+    python benchmarks/watch.py --write           also write the table into docs/performance.md
 
-Each way trains a model of its own with Keras's `fit`; all take turns in one process a backend, epoch by epoch, and what
-is compared is the CPU time of the process, on one thread, so that a machine that others use too disturbs all alike.
-Medians over the rounds are divided by that of plain `fit`. "again" is plain `fit` a second time: how far it is from 1
-says what the last digits are worth.
+Each method trains its own model with Keras's `fit`. The methods take turns in one process per backend, epoch by epoch.
+The benchmark compares the CPU time of the process, on one thread, so other programs on the machine affect all methods
+alike. The medians of the rounds are divided by that of plain `fit`. "plain fit, again" is a second measurement of plain
+`fit`: its distance from 1 is the noise.
 """
 
 import argparse
@@ -37,14 +37,14 @@ ONE_THREAD = {
 
 
 def main() -> None:
-    """Measure on each backend in a process of its own, and print or write the table."""
+    """Measure on each backend in its own process, and print or write the table."""
     from layerwright.backends import installed
     from layerwright.runner.environment import quiet_environment
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=15, help="epochs that each way trains")
-    parser.add_argument("--backend", help="only this one")
-    parser.add_argument("--write", action="store_true", help=f"put the table into {PAGE.relative_to(ROOT)}")
+    parser.add_argument("--rounds", type=int, default=15, help="the number of epochs that each method trains")
+    parser.add_argument("--backend", help="measure only this backend")
+    parser.add_argument("--write", action="store_true", help=f"write the table into {PAGE.relative_to(ROOT)}")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def measure(rounds: int) -> dict[str, dict[str, float]]:
-    """Return, for each model, how many times as long as plain `fit` each way takes; under `PLAIN` its milliseconds."""
+    """Return, for each model, the time of each method divided by that of plain `fit`; for `PLAIN`, milliseconds."""
     found = {}
     for name, make in {"MLP": mlp, "convolution": convolution}.items():
         trainers = {way: trainer(make, callbacks) for way, callbacks in ways().items()}
@@ -92,7 +92,7 @@ def measure(rounds: int) -> dict[str, dict[str, float]]:
 
 
 def ways() -> dict[str, Callable[[Any, Any], list[Any]]]:
-    """Return, by name, what makes the callbacks that each way gives `fit`, from the model and its inputs."""
+    """Return, for each method, a function that returns its callbacks for a model and its inputs."""
     import keras
 
     from layerwright import Watch
@@ -110,7 +110,7 @@ def ways() -> dict[str, Callable[[Any, Any], list[Any]]]:
         "Watch, every=10, gradients too": watching(every=10, gradients=("activation", "weight")),
         "predict_on_batch each step": predicting,
     }
-    if find_spec("tensorflow"):  # without which it does not run, on no backend
+    if find_spec("tensorflow"):  # the callback requires it on every backend
         board = keras.callbacks.TensorBoard
         found["Keras's TensorBoard, each step"] = lambda *_: [
             board(tempfile.mkdtemp(), histogram_freq=1, update_freq="batch")
@@ -121,7 +121,7 @@ def ways() -> dict[str, Callable[[Any, Any], list[Any]]]:
 
 
 def predicting(_: Any, x: Any) -> list[Any]:
-    """Return the callback that people write: the outputs of a fixed batch, after each step."""
+    """Return a callback that people often write: it predicts a fixed batch after each step."""
     import keras
     import numpy as np
 
@@ -134,7 +134,7 @@ def predicting(_: Any, x: Any) -> list[Any]:
 
 
 def hooked(model: Any, _: Any) -> list[Any]:
-    """Hang forward hooks with statistics and a histogram on each layer, and return no callback."""
+    """Register a forward hook with statistics and a histogram on each layer; return no callback."""
     import torch
 
     def hook(_: Any, __: Any, outputs: Any) -> None:
@@ -148,7 +148,7 @@ def hooked(model: Any, _: Any) -> list[Any]:
 
 
 def trainer(make: Callable[[], Any], way: Callable[[Any, Any], list[Any]]) -> Callable[[], None]:
-    """Return a function that trains a model an epoch."""
+    """Return a function that trains a model for one epoch."""
     import keras
     import numpy as np
 
@@ -165,7 +165,7 @@ def trainer(make: Callable[[], Any], way: Callable[[Any, Any], list[Any]]) -> Ca
 
 
 def mlp() -> tuple[Any, Any]:
-    """Return a perceptron of four layers, and an epoch of its inputs."""
+    """Return a perceptron with four layers, and its inputs for one epoch."""
     import keras
     import numpy as np
 
@@ -175,7 +175,7 @@ def mlp() -> tuple[Any, Any]:
 
 
 def convolution() -> tuple[Any, Any]:
-    """Return a convolutional network, and an epoch of its inputs."""
+    """Return a convolutional network, and its inputs for one epoch."""
     import keras
     import numpy as np
 

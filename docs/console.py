@@ -1,10 +1,10 @@
-"""Run what the pages type at a terminal, and write down what it prints.
+"""Run the commands on the pages, and write their output into the pages.
 
     python docs/console.py                      every page
     python docs/console.py docs/guides/masks.md
 
-Each page has an empty folder of its own, in which its files lie. Where a page leaves something out, with a line `…`,
-nothing is written; the tests compare what stands there either way.
+The commands of each page run in a new folder, which contains the files that the page defines. If the output on a page
+has a line `…`, which leaves out any number of lines, it is not changed. The tests compare all outputs with the pages.
 """
 
 import os
@@ -18,23 +18,23 @@ from pathlib import Path
 from blocks import Block, blocks, pages
 
 NOT_RUN = {
-    "pip install": "installs",
-    "pre-commit": "makes environments of its own; tests/doors/test_docs_ci.py runs the hook",
-    "make": "is the test run itself, or `layerwright demo`, which has a test",
+    "pip install": "needs the network",
+    "pre-commit": "creates environments; tests/doors/test_docs_ci.py runs the hook",
+    "make": "runs all tests, or `layerwright demo`, which has a test",
 }
-"""Beginnings of commands that are not run, and why. They may show no output."""
+"""Beginnings of commands that are not run, and why. The pages show no output of them."""
 
 VARIES = re.compile(r"\b\d+\.\d+ ?s\b|keras \d+\.\d+\.\d+|[▁▂▃▄▅▆▇█·]{5,} *-?[\d.e-]*")
-"""Times, the version of Keras, and the course of a statistic while training, which rounding leads astray."""
+"""Times, the version of Keras, and statistics during training, which depend on rounding."""
 
 NOT_INHERITED = {"KERAS_BACKEND", "PYTEST_ADDOPTS", "CI", "BUILD_NUMBER", "GITHUB_ACTIONS"}
-"""Variables that change what a command prints: pytest shortens no line of its summary where CI is set."""
+"""Variables that change the output of a command: pytest does not shorten the lines of its summary if CI is set."""
 
 WIDTH = 92
 
 
 def main() -> None:
-    """Write down what the commands of the pages print."""
+    """Run the commands of the pages, and write their output into the pages."""
     for page in [Path(each).resolve() for each in sys.argv[1:]] or pages():
         with tempfile.TemporaryDirectory() as folder:
             text = page.read_text("utf-8")
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def results(page: Path, folder: Path) -> Iterator[tuple[Block, list[tuple[str, str, str]]]]:
-    """Run a page's commands in a folder; return each console block with its commands, what is said and what is so."""
+    """Run a page's commands in a folder; yield each console block with (command, output on the page, actual output)."""
     for block in blocks(page):
         if block.file:
             path = folder / block.file
@@ -79,7 +79,7 @@ def _elides(said: str) -> bool:
 
 
 def agree(said: str, output: str) -> bool:
-    """Whether a page says what a command printed, but for what varies and what a line `…` leaves out."""
+    """Return whether a page shows the actual output, except for what varies and what a line `…` leaves out."""
     lines = VARIES.sub("", said).splitlines()
     pattern = "".join("(?:.*\n)*?" if line == "…" else f"{re.escape(line.rstrip())}\n" for line in lines)
     return (

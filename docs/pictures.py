@@ -1,6 +1,6 @@
-"""Make the pictures of README and the site again, from what the command line really says.
+"""Draw the pictures of README and the site from the actual output of the command line.
 
-python docs/pictures.py
+Run it with `python docs/pictures.py`.
 """
 
 import io
@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from layerwright.report.report import Report
 from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 
 from layerwright.report.formats.terminal import show
+from layerwright.report.report import Report
 
 DOCS = Path(__file__).parent
 COMMAND = ["check", "examples/common_mistakes.py:AttentionPooling", "--select", "LW3"]
@@ -30,7 +30,7 @@ THEME = TerminalTheme(
 
 FRAME = """\
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" aria-labelledby="title">
-<title id="title">What layerwright says of a layer whose softmax runs over the batch</title>
+<title id="title">The report of layerwright check on a layer whose softmax runs over the batch axis</title>
 <style>
 .{unique_id}-matrix {{ font-family: ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace;
   font-size: {char_height}px; line-height: {line_height}px; }}
@@ -47,17 +47,17 @@ FRAME = """\
 </g>
 </svg>
 """
-"""As rich draws a terminal, without its window and its fonts from afar."""
+"""The frame of a terminal that rich draws, without a window and without fonts from the network."""
 
 
 SIZE, GAP, LEFT, TOP = 52, 4, 88, 88
 BEYOND = 420
-"""Measures of the influence maps: a cell, between cells, before and above the first map, and from it to the second."""
+"""Sizes in the influence maps: a cell, the gap between cells, the left and top margins, and between the two maps."""
 
 
 MAPS = """\
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 836 340" role="img" aria-labelledby="title">
-<title id="title">Influence maps of attention: over the batch every entry is filled, over time the diagonal</title>
+<title id="title">Influence maps of attention. Batch axis: all entries are filled. Time axis: only the diagonal</title>
 <style>
 text {{ font-family: system-ui, "Segoe UI", Helvetica, Arial, sans-serif; text-anchor: middle; fill: #dde8ea; }}
 .title {{ font-size: 17px; font-weight: 600; }}
@@ -73,15 +73,15 @@ text {{ font-family: system-ui, "Segoe UI", Helvetica, Arial, sans-serif; text-a
 
 
 def main() -> None:
-    """Write the pictures."""
+    """Write both pictures."""
     picture = DOCS / "_static"
     picture.joinpath("report.svg").write_text(report(), "utf-8")
     picture.joinpath("influence.svg").write_text(influence_maps(), "utf-8")
 
 
 def report() -> str:
-    """Return what the command line says, drawn as a terminal."""
-    command = [sys.executable, "-c", "from layerwright.cli import main; main()", *COMMAND, "--format", "json"]
+    """Return the report of the command line, drawn as a terminal."""
+    command = [sys.executable, "-c", "from layerwright.cli.main import main; main()", *COMMAND, "--format", "json"]
     done = subprocess.run(command, cwd=DOCS.parent, stdout=subprocess.PIPE, text=True, check=False)
     console = Console(record=True, width=88, file=io.StringIO(), force_terminal=True, highlight=False)
     console.print(f"[bold cyan]$[/] [bold]layerwright {' '.join(COMMAND)}[/]")
@@ -91,7 +91,7 @@ def report() -> str:
 
 
 def influence_maps() -> str:
-    """Return the influence maps of attention over the batch, as in the example, and over time."""
+    """Return the influence maps of attention with a softmax over the batch, as in the example, and over time."""
     os.environ.setdefault("KERAS_BACKEND", "jax")
     sys.path.insert(0, str(DOCS.parent / "examples"))
     from common_mistakes import AttentionPooling
@@ -114,13 +114,13 @@ def influence_maps() -> str:
 
 
 def _map(left: int, title: str, verdict: str, rows: Any) -> str:
-    """Draw one map: a row an output, a column an input that was replaced, brighter is more."""
+    """Draw one map: one row per output, one column per replaced input, brighter for a larger change."""
     largest = max(float(entry) for row in rows for entry in row)
     middle = left + 2 * SIZE
     parts = [
         f'<text x="{middle}" y="34" class="title">{title}</text>',
         f'<text x="{middle}" y="{TOP - 14}" class="axis">sample replaced</text>',
-        f'<text transform="translate({left - 14},{TOP + 2 * SIZE}) rotate(-90)" class="axis">output that moved</text>',
+        f'<text transform="translate({left - 14},{TOP + 2 * SIZE}) rotate(-90)" class="axis">output changed</text>',
         f'<text x="{middle}" y="{TOP + 4 * SIZE + 32}" class="{verdict.split()[1]}">{verdict}</text>',
     ]
     for i, row in enumerate(rows):

@@ -1,4 +1,4 @@
-"""Fourteen short layers, each with one common mistake. Most of them train without any error.
+"""Short layers, each with one common mistake. Most of them train without any error.
 
     layerwright check examples/common_mistakes.py
 

@@ -1,4 +1,4 @@
-"""Settings for every test: the environment in which layers are proved, and no warnings of other people's making."""
+"""Settings for every test: the environment in which layers are checked, and known warnings of other packages."""
 
 import os
 

@@ -1,6 +1,6 @@
-"""Twenty ordinary layers as a good author writes them: nothing may be said against any of them.
+"""Ordinary layers as a good author writes them. No check may fail or warn on any of them.
 
-One file, long as it is: it stands for the file of layers that somebody has, and is checked as one.
+The file is long on purpose: it stands for a user's file of layers, and is checked as one.
 """
 
 import keras

@@ -1,4 +1,4 @@
-"""The whole catalogue has nothing to say against layers that are right."""
+"""No check fails or warns on correct layers."""
 
 import pytest
 
@@ -11,12 +11,12 @@ SILENT = {Outcome.PASSED, Outcome.NOTE, Outcome.SKIPPED, Outcome.INCONCLUSIVE}
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_nothing_is_said_against_it(case):
+def test_no_check_fails_or_warns(case):
     said = {
         finding.code: finding.message for finding in run_checks(case, all_checks()) if finding.outcome not in SILENT
     }
     assert said == {}
 
 
-def test_there_are_twenty_layers():
-    assert len({case.layer for case in CASES}) == 20
+def test_there_are_many_layers():
+    assert len({case.layer for case in CASES}) >= 20

@@ -156,6 +156,24 @@ class Picky(keras.layers.Layer):
     assert "--input None" in shown.stdout
 
 
+def test_folders_and_patterns(layerwright, layers_file, tmp_path):
+    (tmp_path / "pack").mkdir()
+    layer = "class {}(keras.layers.Layer):\n    def call(self, inputs):\n        return inputs\n\n\n"
+    layers_file(layer.format("Quantize") + layer.format("Other"), "pack/one.py")
+    layers_file("class Helper:\n    pass\n", "pack/helper.py")
+    layers_file("def broken(:\n", "pack/broken.py")
+    targets = ("pack", "pack/one.py:Quant*", "pack/*.py:Other", "pack/one.py:Nope*")
+    done = layerwright("check", *targets, "--backend", "torch", "--select", "LW101", "--format", "json")
+    assert [run["layer"] for run in json.loads(done.stdout)["runs"]] == ["Quantize", "Other", "Quantize", "Other"]
+    assert done.returncode == 2
+    broken, again, nothing = done.stderr.splitlines()
+    assert broken == again
+    assert broken.startswith("layerwright: pack/broken.py cannot be imported: SyntaxError")
+    assert nothing == "layerwright: no layer in pack/one.py matches 'Nope*'; its layers are: Other, Quantize."
+    done = layerwright("check", "pack/h*.py", "--backend", "torch", "--select", "LW101")
+    assert (done.returncode, done.stderr) == (2, "layerwright: no Keras layer to check in pack/h*.py.\n")
+
+
 def test_module_target_and_package_relative_imports(layerwright, layers_file, tmp_path):
     package = tmp_path / "package"
     package.mkdir()
@@ -211,7 +229,8 @@ def test_only_layers_defined_there(layerwright, layers_file):
         (["sound.py", "--expect", "LW301"], "--expect 'LW301' gives no reason"),
         (["sound.py", "--expect", "LW999=why"], "no check has the code or slug 'LW999'"),
         (["sound.py", "--output", "no/such/folder/x"], "--output no/such/folder/x cannot be written"),
-        (["."], "'.' is neither a Python file nor a module"),
+        (["."], ". contains no Python file with a class"),
+        (["layers/*.py"], "layers/*.py contains no Python file with a class"),
     ],
 )
 def test_wrong_commands_get_one_line(layerwright, layers_file, arguments, message):

@@ -127,6 +127,44 @@ class Second(keras.layers.Layer):
     assert done.returncode == 0, done.stdout
 
 
+THREE = """
+with open("imports.txt", "a") as file:
+    file.write("x")
+
+class First(keras.layers.Layer):
+    def call(self, inputs):
+        return inputs * 2.0
+
+class Second(First):
+    pass
+
+class Third(First):
+    pass
+"""
+
+
+def test_a_file_is_imported_once_a_backend(layerwright, layers_file, tmp_path):
+    done = layerwright("check", layers_file(THREE), "--backend", "torch", "--select", "LW102", "--sweep")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "imports.txt").read_text() == "x"
+
+
+def test_an_import_that_starts_threads_is_not_shared(layerwright, layers_file, tmp_path):
+    threads = "import threading, time\nthreading.Thread(target=time.sleep, args=(1000,), daemon=True).start()\n"
+    done = layerwright("check", layers_file(threads + THREE), "--backend", "torch", "--select", "LW102")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 passed" in done.stdout
+    assert len((tmp_path / "imports.txt").read_text()) > 3
+
+
+def test_one_bad_target_costs_one_line(layerwright, layers_file):
+    layers_file("import argparse\nargparse.ArgumentParser().parse_args(['--nope'])\n", "exits.py")
+    done = layerwright("check", "exits.py", layers_file(THREE), "--backend", "torch", "--select", "LW102")
+    assert done.returncode == 2
+    assert "3 passed" in done.stdout
+    assert done.stderr == "layerwright: exits.py:5 cannot be imported: SystemExit: 2\n"
+
+
 def test_interrupt_prints_what_is_known(layers_file, start):
     text = (
         "class Sound(keras.layers.Layer):\n    def call(self, inputs):\n        return inputs\n"

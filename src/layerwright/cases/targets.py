@@ -1,10 +1,12 @@
-"""What a command is pointed at: `file.py`, `file.py:Layer`, `package.module`, `package.module:Layer` or `…:cases`."""
+"""What a command is given: `file.py`, `file.py:Layer`, `package.module`, `package.module:Layer` or `…:cases`."""
 
 import ast
 import difflib
+import fnmatch
 import importlib
 import importlib.util
 import inspect
+import re
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -20,6 +22,10 @@ from layerwright.core.errors import UsageError, quote
 
 MODULE_CASES = "CASES"
 
+WILDCARDS = re.compile(r"[*?\[]")
+NAME = re.compile(r"[\w*?\[\]!-]+")
+"""The name of a layer, or a pattern for names."""
+
 
 @dataclass(frozen=True)
 class Target:
@@ -29,14 +35,16 @@ class Target:
         text: The target as the user wrote it.
         module: The path of the file, or the dotted name of the module.
         is_file: Which of the two it is.
-        layer: The name of the one class that is meant, or of a `Case`, a list of them or a function that returns
-            either; empty for all classes.
+        layer: The name of the one class that is meant, or a pattern such as `"Quan*"`, or the name of a `Case`, a list
+            of them or a function that returns either; empty for all classes.
+        was_searched: Whether the user gave a folder or a pattern that contains it: then it need not define a layer.
     """
 
     text: str
     module: str
     is_file: bool
     layer: str = ""
+    was_searched: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,10 +68,7 @@ def parse_target(text: str) -> Target:
     Raises:
         UsageError: If there is no such file, or it holds no valid Python.
     """
-    module, layer = text, ""
-    head, colon, tail = text.rpartition(":")
-    if colon and tail.isidentifier():
-        module, layer = head, tail
+    module, layer = split_target(text)
     if module.endswith(".py") or "/" in module or Path(module).is_file():
         _check_is_python(Path(module))
         return Target(text, module, True, layer)
@@ -74,11 +79,17 @@ def parse_target(text: str) -> Target:
     return Target(text, module, False, layer)
 
 
+def split_target(text: str) -> tuple[str, str]:
+    """Return the file or module of a target, and the layer's name or "". `file.py::Layer` is `file.py:Layer`."""
+    head, colon, tail = text.rpartition(":")
+    return (head.removesuffix(":"), tail) if colon and NAME.fullmatch(tail) else (text, "")
+
+
 def _check_is_python(path: Path) -> None:
     if not path.exists():
         raise UsageError(f"no such file: {path}; give the path of a Python file that defines Keras layers.")
     if path.is_dir():
-        raise UsageError(f"{path} is a folder; give a Python file in it, or a package by its dotted name.")
+        raise UsageError(f"{path} is a folder; give a Python file.")
     try:
         ast.parse(path.read_bytes(), str(path))
     except SyntaxError as error:
@@ -188,14 +199,21 @@ def _layers_of(module: ModuleType, target: Target) -> list[type]:
         for name, value in vars(module).items()
         if inspect.isclass(value) and issubclass(value, keras.layers.Layer) and _is_defined_in(value, module)
     }
+    concrete = [value for value in dict.fromkeys(defined.values()) if _is_concrete(value)]
+    known = ", ".join(sorted({value.__name__ for value in defined.values()})) or "none"
+    if WILDCARDS.search(target.layer):
+        matching = [value for value in concrete if fnmatch.fnmatchcase(value.__name__, target.layer)]
+        if not matching and not target.was_searched:
+            raise UsageError(f"no layer in {target.module} matches {target.layer!r}; its layers are: {known}.")
+        return matching
     if target.layer:
+        if target.was_searched and not hasattr(module, target.layer):
+            return []
         named = getattr(module, target.layer, None)
         if not inspect.isclass(named) or not issubclass(named, keras.layers.Layer):
-            known = ", ".join(sorted({value.__name__ for value in defined.values()})) or "none"
             raise UsageError(f"{target.module} has no layer {target.layer!r}; its layers are: {known}.")
         return [named]
-    concrete = [value for value in dict.fromkeys(defined.values()) if _is_concrete(value)]
-    if not concrete:
+    if not concrete and not target.was_searched:
         raise UsageError(f"{target.module} defines no Keras layer; give a file with a keras.layers.Layer subclass.")
     return concrete
 

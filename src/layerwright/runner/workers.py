@@ -206,6 +206,8 @@ class _Crew:
             return []
         cases = [case for case in self._gathered(target, listed, unusable) if not self.leave_out(case)]
         self._add(target, cases)
+        if not cases:
+            self._close_servers(target)
         return [job for case in cases for job in self._jobs_of(case)]
 
     def _add(self, target: Target, cases: Sequence[CaseProgress]) -> None:

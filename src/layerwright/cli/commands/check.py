@@ -18,6 +18,7 @@ from layerwright.cli.options import (
     check_writable,
     chosen_backends,
 )
+from layerwright.core.errors import UsageError
 from layerwright.report.formats import RenderOptions, check_format, format_names, render_as
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ Examples:
 
     layerwright check my_layers.py:Attention --backend jax --input None,10,8 --init num_heads=2
 
-    layerwright check my_package.layers --select LW3,LW7 --format github
+    layerwright check src/my_package --select LW3,LW7 --format github
 
     layerwright check my_layers.py --expect 'LW301=normalises over the batch by design'
 
@@ -46,7 +47,9 @@ def check(
     targets: Annotated[
         list[str],
         typer.Argument(
-            metavar="TARGET...", help="`file.py`, `file.py:Layer`, `package.module` or `package.module:Layer`."
+            metavar="TARGET...",
+            help="`file.py`, `file.py:Layer`, `package.module`, `package.module:Layer`, a folder, or a pattern such as "
+            "`'layers/*.py'` or `'file.py:Quant*'`.",
         ),
     ],
     inputs: Annotated[
@@ -101,7 +104,8 @@ def check(
 
     For a layer with no declared case and without --input, a case is inferred; the report says which.
     """
-    from layerwright.cases.targets import Overrides, parse_target
+    from layerwright.cases.search import find_targets
+    from layerwright.cases.targets import Overrides
     from layerwright.checks.discovery import all_checks, select_checks
     from layerwright.report.progress import on_terminal
     from layerwright.runner.workers import Options, check_targets
@@ -119,11 +123,13 @@ def check(
         seed=seed,
         sweep=sweep,
     )
-    parsed = [parse_target(text) for text in targets]
+    parsed = find_targets(targets)
     check_format(output_format)
     check_writable(output)
     with on_terminal() as draw:
         result = check_targets(parsed, options, draw)
+    if not (result.report.runs or result.unusable or result.interrupted):
+        raise UsageError(f"no Keras layer to check in {', '.join(targets)}.")
     title = f"Layerwright check of {', '.join(Path(text).name for text in targets)}"
     rendering = RenderOptions(title, verbose=verbose, to_terminal=output is None, checks=all_checks())
     _write(render_as(output_format, result.report, rendering), output)
