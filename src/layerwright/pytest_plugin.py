@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from layerwright import backends
 from layerwright.checks.discovery import select_checks
 from layerwright.core.case import Case
 from layerwright.core.check import Check
@@ -30,12 +31,12 @@ class CaseUnderTest:
     Attributes:
         declared: The case.
         chosen: The codes of the checks that have a test.
-        reported: The findings that tests have reported.
+        reported: What each check's test has reported, by code: a test that runs again reports the same.
     """
 
     declared: Case
     chosen: frozenset[str]
-    reported: list[Finding] = field(default_factory=list)
+    reported: dict[str, list[Finding]] = field(default_factory=dict)
 
     @cached_property
     def checker(self) -> CaseChecker:
@@ -45,12 +46,12 @@ class CaseUnderTest:
 
     def run(self, check: Check) -> list[Finding]:
         """Run a check and return what its test reports: its findings, and those of unmet requirements with no test."""
-        unmet = [finding for finding in self.checker.run([check]) if finding.code not in self.chosen]
-        found = [*unmet, *self.checker.findings[check.code]]
-        self.reported += found
+        if check.code not in self.reported:
+            unmet = [finding for finding in self.checker.run([check]) if finding.code not in self.chosen]
+            self.reported[check.code] = [*unmet, *self.checker.findings[check.code]]
         if self.chosen <= self.checker.outcomes.keys():
             self.checker.release()
-        return found
+        return self.reported[check.code]
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,9 @@ class CheckUnderTest:
             CheckFailed: If the layer lacks the property, or has it where a failure was expected.
         """
         __tracebackhide__ = True
+        reason = case.declared.unsupported.get(backends.current().NAME)
+        if reason is not None:
+            pytest.skip(f"the case does not support this backend: {reason}")
         for finding in sorted(case.run(self.check), key=lambda each: each.outcome not in BAD_OUTCOMES):
             _report(finding)
 

@@ -45,8 +45,20 @@ class Never(keras.layers.Layer):
         raise RuntimeError("not today")
 
 
+class NeedsSevenAxes(keras.layers.Layer):
+    def call(self, inputs):
+        if len(inputs.shape) != 7:
+            raise ValueError(f"needs seven axes, got {len(inputs.shape)}")
+        return inputs
+
+
+class NeverMade(keras.layers.Layer):
+    def __init__(self):
+        raise RuntimeError("not today")
+
+
 def cases():
-    """Forty cases: sound and broken ones, some expected to fail, some to be inferred, one with variants."""
+    """Forty cases and some: sound, broken, expected to fail, inferred, undetermined, with variants, unsupported."""
     broken = [check.bad() for check in all_checks() if check.code in BROKEN]
     others = [
         lw.Case(OverTheBatch, {"units": 2}, (None, 5), expect={"LW301": "by design", "batch-permutation": "by design"}),
@@ -54,12 +66,15 @@ def cases():
         lw.Case(OverTheBatch),
         lw.Case(OverTheBatch, {"units": 3}),
         lw.Case(Never),
+        lw.Case(NeverMade),
+        lw.Case(NeedsSevenAxes),
+        lw.Case(Never, inputs=(None, 5), unsupported={"torch": "it never works"}),
         lw.Case(TwoFlags, variants={"centre": [False], "scale": [False]}),
         lw.Case(keras.layers.Dense),
         lw.Case(keras.layers.Embedding),
         lw.Case(keras.layers.BatchNormalization, inputs=(None, 5), traits={"batch": "coupled-in-training"}),
     ]
-    sound = SOUND[: 40 - len(broken) - len(others)]
+    sound = SOUND[: 41 - len(broken) - len(others)]
     return [*sound, *broken, *others]
 
 

@@ -206,7 +206,7 @@ def test_only_layers_defined_there(layerwright, layers_file):
         (["syntax.py"], r"syntax.py:4: invalid Python syntax"),
         (["empty.py", "--backend", "torch"], "empty.py defines no Keras layer"),
         (["sound.py:Nope", "--backend", "torch"], "sound.py has no layer 'Nope'; its layers are: Sound"),
-        (["imports.py", "--backend", "torch"], "imports.py cannot be imported: ModuleNotFoundError: No module named"),
+        (["imports.py", "--backend", "torch"], "imports.py:4 cannot be imported: ModuleNotFoundError: No module named"),
         (["dies.py", "--backend", "torch"], "dies.py cannot be imported: it ended the process with exit status 5"),
         (["nowhere.at.all", "--backend", "torch"], "nowhere.at.all cannot be imported: ModuleNotFoundError"),
         (["sound.py", "--input", "a,b"], "--input 'a,b' is not a shape"),

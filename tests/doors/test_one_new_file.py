@@ -1,9 +1,15 @@
 """A new check, sink, report format or command is one new file: discovery finds it."""
 
 import importlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
+import layerwright
 from layerwright.checks import discovery
 from layerwright.checks import shape as shape_family
 from layerwright.cli import commands
@@ -66,3 +72,24 @@ def test_a_check(add):
     found = discovery._checks_in("layerwright.checks")
     assert "LW299" in {check.code for check in found}
     assert all(isinstance(check, Check) for check in found)
+
+
+LAYER = """
+import keras
+
+class Doubling(keras.layers.Layer):
+    def call(self, inputs):
+        return inputs * 2
+
+__all__ = ["Doubling"]
+"""
+
+
+def test_a_layer(tmp_path):
+    package = tmp_path / "layerwright"
+    shutil.copytree(Path(layerwright.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    (package / "layers" / "doubling.py").write_text(LAYER)
+    code = "import layerwright.layers as layers; print(layers.Doubling.__name__, layers.__file__)"
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["Doubling", str(package / "layers" / "__init__.py")]

@@ -43,7 +43,9 @@ def infer(case: Case) -> Case:
     if constructed.inputs is not None:
         return constructed
     if refusals:
-        return replace(constructed, inputs=TIME, undetermined=bool(constructed.inferred) and is_avoidable(refusals))
+        undetermined = bool(constructed.inferred) and is_avoidable(refusals)
+        inferred = (*constructed.inferred, "inputs")
+        return replace(constructed, inputs=TIME, inferred=inferred, undetermined=undetermined)
     tried: list[tuple[Case, BaseException]] = []
     for candidate in _candidates(constructed):
         if candidate is None:

@@ -76,7 +76,8 @@ def expanded(case: Case) -> list[Case]:
     base = replace(case, variants={})
     options = {name: (case.init.get(name, DEFAULT), *values) for name, values in case.variants.items()}
     rows = pairwise(options) if options else []
-    return [base, *(replace(with_arguments(base, row), combined=_changes(row, options) > 1) for row in rows)]
+    variants = [(with_arguments(base, row), _changes(row, options) > 1) for row in rows]
+    return [base, *(replace(case, combined="values" if several else "") for case, several in variants)]
 
 
 def _changes(row: Mapping[str, Any], options: Mapping[str, Sequence[Any]]) -> int:

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
 from layerwright.core.errors import LayerError
 
-OWN_DEFECTS = (NameError, AttributeError, ImportError, NotImplementedError, SyntaxError, RecursionError)
+OWN_DEFECTS = (NameError, ImportError, NotImplementedError, SyntaxError, RecursionError)
 """Errors that no other arguments or inputs would avoid."""
 
 
@@ -15,8 +16,10 @@ def is_avoidable(errors: Sequence[BaseException]) -> bool:
     They cannot avoid a defect such as an undefined name, nor an error that is the same for inputs of every rank.
     """
     causes = [_cause(error) for error in errors]
-    if all(isinstance(cause, OWN_DEFECTS) for cause in causes):
+    if all(_is_own_defect(cause) for cause in causes):
         return False
+    if any(isinstance(cause, AttributeError) and not _is_own_defect(cause) for cause in causes):
+        return True
     return len(causes) == 1 or len({(type(cause), str(cause)) for cause in causes}) > 1
 
 
@@ -24,6 +27,15 @@ def most_telling(errors: Sequence[BaseException]) -> BaseException:
     """Return the error that helps its reader most: one that the layer's author wrote, else the first."""
     written = (error for error in errors if isinstance(_cause(error), ValueError) and _is_raised_by_users_code(error))
     return next(written, errors[0])
+
+
+def _is_own_defect(cause: BaseException) -> bool:
+    """Whether the layer's code is at fault, whatever it is given: not, for example, if a tensor is no dict."""
+    import keras
+
+    if isinstance(cause, AttributeError):
+        return isinstance(cause.obj, (ModuleType, keras.layers.Layer))
+    return isinstance(cause, OWN_DEFECTS)
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -49,7 +49,7 @@ def variant(case: Case, changed: Mapping[str, Any]) -> Case:
     Claims about time and the reference are dropped: the author made them for the declared arguments.
     """
     traits = replace(case.traits, causal=False, receptive_field=None)
-    changed_case = replace(with_arguments(case, changed), traits=traits, reference=None, combined=True)
+    changed_case = replace(with_arguments(case, changed), traits=traits, reference=None, combined="arguments")
     before, after = _format(case), _format(changed_case)
     return changed_case if before == after else _laid_out(changed_case, after)
 
@@ -76,9 +76,15 @@ def _laid_out(case: Case, data_format: str) -> Case:
 
 
 def refusal(case: Case) -> str:
-    """Return the error with which the layer refuses the case; empty if it does not."""
+    """Return the error with which the layer refuses the case; empty if it does not.
+
+    If its author declared each of the arguments' values, only the constructor may refuse them together.
+    """
     trial = Trial(case)
     try:
+        if case.combined == "values":
+            trial.construct()
+            return ""
         for training in (False, True):
             trial.call(trial.construct(), trial.usual, training=training)
     except LayerError as error:

@@ -6,6 +6,7 @@ import fnmatch
 import importlib
 import importlib.util
 import inspect
+import os
 import re
 import sys
 import traceback
@@ -19,8 +20,6 @@ from layerwright.cases.pairwise import expanded
 from layerwright.cases.signatures import accepts, call_parameters, constructor_arguments, is_required
 from layerwright.core.case import Case, InputSpec, cases_for
 from layerwright.core.errors import UsageError, quote
-
-MODULE_CASES = "CASES"
 
 WILDCARDS = re.compile(r"[*?\[]")
 NAME = re.compile(r"[\w*?\[\]!-]+")
@@ -38,6 +37,7 @@ class Target:
         layer: The name of the one class that is meant, or a pattern such as `"Quan*"`, or the name of a `Case`, a list
             of them or a function that returns either; empty for all classes.
         was_searched: Whether the user gave a folder or a pattern that contains it: then it need not define a layer.
+        folder: The working directory when the target was given: importing it may change directory.
     """
 
     text: str
@@ -45,6 +45,12 @@ class Target:
     is_file: bool
     layer: str = ""
     was_searched: bool = False
+    folder: str = field(default_factory=os.getcwd)
+
+    @property
+    def path(self) -> Path:
+        """The absolute path of the file."""
+        return Path(self.folder, self.module).resolve()
 
 
 @dataclass(frozen=True)
@@ -112,9 +118,7 @@ def find_cases(target: Target, overrides: Overrides) -> list[Case]:
         return [_override(each, overrides) for case in found for each in expanded(case)]
     layers = _layers_of(module, target)
     _check_is_taken(overrides.init, layers, target)
-    module_cases = [case for case in getattr(module, MODULE_CASES, ()) if isinstance(case, Case)]
-    declared = {layer: tuple(case for case in module_cases if case.layer is layer) for layer in layers}
-    cases = {layer: declared[layer] or own for layer, own in cases_for(layers).items()}
+    cases = cases_for(layers)
     return [_override(each, overrides) for layer in layers for case in cases[layer] for each in expanded(case)]
 
 
@@ -137,7 +141,7 @@ def load(target: Target) -> ModuleType:
         UsageError: If it cannot be imported.
     """
     try:
-        return _import_file(Path(target.module)) if target.is_file else _import_module(target.module)
+        return _import_file(target.path) if target.is_file else _import_module(target.module)
     except UsageError:
         raise
     except BaseException as error:
@@ -146,25 +150,24 @@ def load(target: Target) -> ModuleType:
 
 def _where(error: BaseException, target: Target) -> str:
     """Return the target, with the line of its file that raised."""
-    path = str(Path(target.module).resolve())
+    path = str(target.path)
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
     return f"{target.module}:{lines[-1]}" if lines else target.module
 
 
 def _import_module(name: str) -> ModuleType:
-    if "" not in sys.path:
+    if sys.path[0] != "":
         sys.path.insert(0, "")
     return importlib.import_module(name)
 
 
 def _import_file(path: Path) -> ModuleType:
     """Import a file under the name its own code would be imported by: inside its package, if it has one."""
-    path = path.resolve()
     root, parts = path.parent, [path.stem]
     while (root / "__init__.py").exists():
         parts.insert(0, root.name)
         root = root.parent
-    if str(root) not in sys.path:
+    if sys.path[0] != str(root):
         sys.path.insert(0, str(root))
     name = ".".join(parts)
     if name in sys.modules and not _is_loaded_from(name, path):

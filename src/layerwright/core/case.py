@@ -2,12 +2,14 @@
 
 import copy
 import math
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal
 
 from layerwright.core.errors import UsageError
+from layerwright.core.finding import jsonable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -174,8 +176,8 @@ class Case:
         inferred: What was inferred rather than declared: names of constructor arguments, `"inputs"`. Sizes of inferred
             inputs are not the author's claim.
         undetermined: Whether no way to call the layer was found.
-        combined: Whether several constructor arguments were combined by the checker, not by the author: where the
-            layer refuses the combination, its checks are skipped.
+        combined: Whether the checker chose the constructor arguments together: `"values"` if the author declared each
+            value, `"arguments"` if a sweep chose them. If the layer refuses them, its checks are skipped.
 
     Example:
         >>> import layerwright as lw
@@ -198,7 +200,7 @@ class Case:
     unsupported: Mapping[str, str] = field(default_factory=dict)
     inferred: tuple[str, ...] = ()
     undetermined: bool = False
-    combined: bool = False
+    combined: Literal["", "values", "arguments"] = ""
 
     def __post_init__(self) -> None:
         if self.inputs is not None:
@@ -254,6 +256,7 @@ class Case:
 
 
 CASES_ATTRIBUTE = "__layerwright_cases__"
+MODULE_CASES = "CASES"
 
 
 def case(
@@ -390,11 +393,9 @@ def _as_data(value: Any) -> Any:
         return {str(key): _as_data(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_as_data(item) for item in value]
-    return value if value is None or isinstance(value, (bool, int, str)) or _is_finite(value) else _brief(value)
-
-
-def _is_finite(value: Any) -> bool:
-    return isinstance(value, float) and math.isfinite(value)
+    if value is None or isinstance(value, (bool, int, str)):
+        return jsonable(value)
+    return jsonable(value) if isinstance(value, float) and math.isfinite(value) else _brief(value)
 
 
 def _brief(value: Any) -> str:
@@ -416,5 +417,12 @@ def _brief(value: Any) -> str:
 
 
 def cases_for(layers: Iterable[type]) -> dict[type, tuple[Case, ...]]:
-    """Map each class to the cases declared on it, or to one case that is still to be inferred."""
-    return {layer: declared_cases(layer) or (Case(layer),) for layer in layers}
+    """Map each class to its cases: those in its module's `CASES`, those declared on it, or one still to be inferred."""
+    return {layer: _cases_of_module(layer) or declared_cases(layer) or (Case(layer),) for layer in layers}
+
+
+def _cases_of_module(layer: type) -> tuple[Case, ...]:
+    """Return the cases of a class that the list `CASES` in its module contains."""
+    listed = getattr(sys.modules.get(layer.__module__), MODULE_CASES, ())
+    found = listed if isinstance(listed, (list, tuple)) else ()
+    return tuple(case for case in found if isinstance(case, Case) and case.layer is layer)

@@ -1,7 +1,7 @@
 """What a check said: `Finding`, its `Outcome`, and the `Place` at fault."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Self
@@ -132,6 +132,13 @@ def inconclusive(reason: str, fix: str = "", **evidence: Any) -> Finding:
     return Finding(Outcome.INCONCLUSIVE, reason, fix, evidence)
 
 
+def deciding_outcome(findings: Iterable[Finding]) -> Outcome:
+    """Return the outcome of a check that decides whether checks that require it may run."""
+    outcomes = [finding.outcome for finding in findings]
+    unmet = (outcome for outcome in outcomes if outcome not in MET_OUTCOMES)
+    return next(unmet, outcomes[0] if outcomes else Outcome.PASSED)
+
+
 def with_identity(finding: Finding, code: str, slug: str, seconds: float) -> Finding:
     """Stamp a finding with the check that made it."""
     return replace(finding, code=code, check=slug, seconds=seconds)
@@ -145,8 +152,9 @@ def jsonable(value: Any) -> Any:
         return {str(key): jsonable(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
         return [jsonable(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    return str(value)
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else str(value)
+    # A subclass, such as a StrEnum, may be of a module that only the worker can import.
+    if isinstance(value, int) and type(value) is not bool:
+        return int(value)
+    return value if value is None or type(value) is bool else str(value)

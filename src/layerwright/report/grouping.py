@@ -43,10 +43,10 @@ def shared_findings(runs: Sequence[Run], wanted: Callable[[Finding], bool]) -> l
 
 def verdict(run: Run) -> tuple[bool, str]:
     """Return whether nothing failed for a case on a backend, and the counts in words."""
-    if run.case_status == "undetermined":
-        return not any(finding.outcome in BAD_OUTCOMES for finding in run.findings), "undetermined"
     counts = Counter(finding.outcome for finding in run.findings)
     bad = sum(counts[outcome] for outcome in BAD_OUTCOMES)
+    if run.is_undetermined:
+        return True, "undetermined"
     passed = counts[Outcome.PASSED] + counts[Outcome.NOTE]
     parts = [f"{bad} failed"] * bool(bad) + [f"{passed} passed"]
     parts += [f"{counts[Outcome.BLOCKED]} blocked"] * bool(counts[Outcome.BLOCKED])

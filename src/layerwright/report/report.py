@@ -43,6 +43,11 @@ class Run:
         """The layer's name."""
         return self.target.rpartition(":")[2]
 
+    @property
+    def is_undetermined(self) -> bool:
+        """Whether no way to construct and call the layer was found, and nothing failed for another reason."""
+        return self.case_status == "undetermined" and not any(each.outcome in BAD_OUTCOMES for each in self.findings)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the run as JSON values."""
         return {
@@ -100,7 +105,7 @@ class Report:
     @property
     def undetermined(self) -> int:
         """The number of runs whose layer could be neither constructed nor called with anything tried."""
-        return sum(run.case_status == "undetermined" for run in self.runs)
+        return sum(run.is_undetermined for run in self.runs)
 
     def summary(self) -> dict[str, int]:
         """Count the findings of each outcome."""

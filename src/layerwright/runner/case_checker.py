@@ -11,7 +11,16 @@ from layerwright.checks.discovery import check_by_code
 from layerwright.core.case import Case
 from layerwright.core.check import Check, as_expected
 from layerwright.core.errors import LayerError, quote
-from layerwright.core.finding import MET_OUTCOMES, Finding, Outcome, failed, inconclusive, skipped, with_identity
+from layerwright.core.finding import (
+    MET_OUTCOMES,
+    Finding,
+    Outcome,
+    deciding_outcome,
+    failed,
+    inconclusive,
+    skipped,
+    with_identity,
+)
 from layerwright.trial.trial import Trial
 
 
@@ -171,10 +180,3 @@ def _undetermined(finding: Finding) -> Finding:
     )
     message = f"no way to construct and call the layer was found; {finding.message}"
     return replace(finding, outcome=Outcome.INCONCLUSIVE, message=message, fix=fix)
-
-
-def deciding_outcome(findings: Iterable[Finding]) -> Outcome:
-    """Return the outcome of a check that decides whether checks that require it may run."""
-    outcomes = [finding.outcome for finding in findings]
-    unmet = (outcome for outcome in outcomes if outcome not in MET_OUTCOMES)
-    return next(unmet, outcomes[0] if outcomes else Outcome.PASSED)

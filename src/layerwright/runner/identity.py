@@ -2,34 +2,29 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 from layerwright.core.case import Case
-from layerwright.report.report import Run
 
 
-def case_id(target: str, number: int, changed: Mapping[str, Any] | None = None) -> str:
-    """Return the id of a case: the same for the same code, from one invocation to the next.
+def case_id(target: str, text: str, number: int) -> str:
+    """Return the id of a case: the same for the same code, from one invocation and one backend to the next.
 
     Args:
         target: The layer, such as `"my_layers.py:MyLayer"`.
-        number: Which of the layer's cases it is, from 0.
-        changed: Constructor arguments that a sweep changed.
+        text: The case in one line, as it was declared.
+        number: Which of the layer's cases with this text it is, from 0.
     """
-    text = f"{target}#{number}#{dict(changed or {})}"
-    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:8]
+    return hashlib.sha256(f"{target}#{text}#{number}".encode(errors="surrogateescape")).hexdigest()[:8]
 
 
-def with_ids(runs: Iterable[Run]) -> tuple[Run, ...]:
-    """Return runs of one backend with their ids, each numbered among those of its target."""
-    counts: Counter[str] = Counter()
-    named = []
-    for run in runs:
-        named.append(replace(run, id=case_id(run.target, counts[run.target])))
-        counts[run.target] += 1
-    return tuple(named)
+def numbered(cases: Iterable[Case]) -> Iterator[tuple[Case, int]]:
+    """Yield each case with the number of cases before it that have the same layer and text."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for case in cases:
+        key = (target_name(case), str(case))
+        yield case, counts[key]
+        counts[key] += 1
 
 
 def layer_name(case: Case) -> str:

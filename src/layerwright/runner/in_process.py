@@ -11,7 +11,7 @@ from layerwright.core.check import Check
 from layerwright.core.finding import Finding
 from layerwright.report.report import Report, Run
 from layerwright.runner.case_checker import CaseChecker
-from layerwright.runner.identity import target_name, with_ids
+from layerwright.runner.identity import case_id, numbered, target_name
 from layerwright.runner.plan import declared_cases, planned
 
 
@@ -20,17 +20,18 @@ def run_checks(case: Case, checks: Iterable[Check], *, seed: int = 0) -> Iterabl
     return CaseChecker(case, seed).run(checks)
 
 
-def run_case(case: Case, checks: Iterable[Check], *, target: str = "", seed: int = 0) -> Run:
+def run_case(case: Case, checks: Iterable[Check], *, identity: str = "", seed: int = 0) -> Run:
     """Run checks on a case, whose inputs must be known, and gather the findings."""
     started = time.perf_counter()
     findings = tuple(run_checks(case, checks, seed=seed))
     return Run(
-        target=target or target_name(case),
+        target=target_name(case),
         case=str(case),
         backend=backends.current().NAME,
         seconds=time.perf_counter() - started,
         findings=findings,
         notes=case.notes,
+        id=identity,
         case_status=case.status,
         case_data=case.to_dict(),
     )
@@ -83,7 +84,11 @@ def check(
 
     chosen = select_checks(select, ignore)
     declared = list(declared_cases(layer, init=init, inputs=inputs, call=call, expect=expect, traits=traits))
-    cases = [case for one in declared for case in planned(one, sweep=sweep)]
     backend = backends.current().NAME
-    runs = tuple(run_case(case, chosen, seed=seed) for case in cases if backend not in case.unsupported)
-    return Report(with_ids(runs), keras.__version__, __version__)
+    runs = tuple(
+        run_case(case, chosen, identity=case_id(target_name(one), f"{one} {place or ''}", number), seed=seed)
+        for one, number in numbered(declared)
+        if backend not in one.unsupported
+        for place, case in enumerate(planned(one, sweep=sweep))
+    )
+    return Report(runs, keras.__version__, __version__)

@@ -113,7 +113,10 @@ class ListCases:
 
 @dataclass(frozen=True)
 class PlanCase:
-    """Infer what a case leaves open, and with which other arguments to check it. Answer: `CasePlanned`."""
+    """Infer what a case leaves open, and with which other arguments to check it.
+
+    Answers: `CheckStarted` of the check of the call, then `CasePlanned`; or `TargetUnusable`.
+    """
 
     address: CaseAddress
     sweep: bool
@@ -121,7 +124,11 @@ class PlanCase:
 
 @dataclass(frozen=True)
 class CheckCase:
-    """Run checks on a case. Answers: `CaseDescribed`, then `CheckStarted` and `CheckFinished`, last `Done`."""
+    """Run checks on a case.
+
+    Answers: `CheckStarted` of the check of the call, while what is left open is inferred; `CaseDescribed`; for each
+    check `CheckStarted` and `CheckFinished`; last `Done`. Or `TargetUnusable`.
+    """
 
     case: KnownCase
     codes: tuple[str, ...]

@@ -14,7 +14,7 @@ from pathlib import Path
 from time import monotonic
 
 from layerwright.cases.targets import Target
-from layerwright.core.errors import UsageError
+from layerwright.core.errors import UsageError, quote
 from layerwright.runner.environment import checking_environment
 from layerwright.runner.messages import (
     CRASHED,
@@ -39,6 +39,10 @@ class Death(Exception):  # noqa: N818 - an event, caught where it is dealt with
     """A child ended, or was ended, before its task was done. The message says how."""
 
 
+class ServerDeath(Death):
+    """The fork server has ended: a layer killed it, or its import set a timer that did."""
+
+
 class ForkServer:
     """The command's end of a fork server; see `layerwright.runner.fork_server`.
 
@@ -57,22 +61,36 @@ class ForkServer:
 
     def start(self, request: StartTask | StartServer) -> tuple[int, Connection]:
         """Have the server fork a child; return its process id and the connection to it."""
-        with self.lock:
-            self.connection.send(request)
-            started = self.connection.recv()
-            assert isinstance(started, Started)
-            handle = recv_handle(self.connection)
-            self.children.add(started.process)
+        try:
+            with self.lock:
+                self.connection.send(request)
+                started = self.connection.recv()
+                assert isinstance(started, Started)
+                handle = recv_handle(self.connection)
+                self.children.add(started.process)
+        except (EOFError, OSError) as error:
+            raise ServerDeath("ended the process that imported its file") from error
         return started.process, Connection(handle, writable=isinstance(request, StartServer))
 
-    def reap(self, process: int) -> int:
-        """Wait for a child that is ending or was killed; return its wait status."""
-        with self.lock:
-            self.connection.send(Reap(process))
-            reaped = self.connection.recv()
-            assert isinstance(reaped, Reaped)
-            self.children.discard(process)
+    def reap(self, process: int) -> int | None:
+        """Wait for a child that is ending or was killed; return its wait status, None if the server has ended too."""
+        self.children.discard(process)
+        try:
+            with self.lock:
+                self.connection.send(Reap(process))
+                reaped = self.connection.recv()
+        except (EOFError, OSError):
+            return None
+        assert isinstance(reaped, Reaped)
         return reaped.status
+
+    def is_alive(self) -> bool:
+        """Whether the server can be talked to. It says nothing of its own accord, so what can be read is its end."""
+        with self.lock:
+            try:
+                return not self.connection.closed and not self.connection.poll(0)
+            except OSError:
+                return False
 
     def close(self) -> None:
         """Kill every child, and the server."""
@@ -129,6 +147,7 @@ class BackendServer(ForkServer):
         try:
             said: object = connection.recv() if connection.poll(IMPORT_SECONDS) else None
         except (EOFError, OSError):
+            connection.close()
             raise UsageError(
                 f"{target.module} cannot be imported: it {_how_it_ended(self.reap(process), log)}."
             ) from None
@@ -157,8 +176,7 @@ class TargetServer(ForkServer):
     def close(self) -> None:
         """Kill every child, and the server."""
         super().close()
-        with contextlib.suppress(OSError, EOFError):  # the parent may be gone by now
-            self._parent.reap(self.process)
+        self._parent.reap(self.process)
 
 
 def converse(
@@ -186,6 +204,8 @@ def converse(
             except (EOFError, OSError):
                 ended = True
                 raise Death(_how_it_ended(server.reap(process), log)) from None
+            except Exception as error:  # a pickle may raise anything
+                raise Death(f"sent an answer that cannot be read ({quote(error)})") from None
             yield answer
             if isinstance(answer, FinalAnswer):
                 return
@@ -197,17 +217,20 @@ def converse(
             server.reap(process)
 
 
-def ask(server: ForkServer, task: Task, logs: Path, seconds: float) -> Answer:
-    """Run a task that has a single answer, and return that; raise `Death` if there is none."""
-    with contextlib.closing(converse(server, task, logs, seconds, seconds)) as answers:
-        return next(answers)
+def ask(server: ForkServer, task: Task, logs: Path, seconds: float, first_seconds: float | None = None) -> FinalAnswer:
+    """Run a task and return its last answer; raise `Death` if there is none."""
+    patience = seconds if first_seconds is None else first_seconds
+    with contextlib.closing(converse(server, task, logs, patience, seconds)) as answers:
+        return next(answer for answer in answers if isinstance(answer, FinalAnswer))
 
 
 def _log(logs: Path, backend: str) -> Path:
     return logs / f"{backend}-{threading.get_ident()}-{monotonic()}"
 
 
-def _how_it_ended(status: int, log: Path) -> str:
+def _how_it_ended(status: int | None, log: Path) -> str:
+    if status is None:
+        return "ended its process together with the one that imported its file"
     code = os.waitstatus_to_exitcode(status)
     if code == CRASHED:
         return f"broke the worker: {_last_line(log)}"

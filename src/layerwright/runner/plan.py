@@ -1,7 +1,8 @@
-"""The plan that every door follows: which cases, what is inferred of them, which variants, which failures are expected.
+"""The plan that every door follows: what is inferred of a case, in which variants it is checked, what may fail.
 
-Then `CaseChecker` runs the checks on each planned case. The Python API and pytest plan in their own process; the
-command line plans in a worker, once for all backends.
+`lw.check` and pytest take their cases from `declared_cases`, the command line takes them from a target. From there on
+all do the same: `with_expectations`, then `planned`, which is `infer` and `variants_of`. Then `CaseChecker` runs the
+checks on each planned case. The command line plans in a worker, once for all backends.
 """
 
 from collections.abc import Iterator, Mapping
@@ -61,4 +62,9 @@ def with_expectations(case: Case, expect: Mapping[str, str] | None = None) -> Ca
 def planned(case: Case, *, sweep: bool = False) -> list[Case]:
     """Return the cases to check for a declared one: with what it leaves open inferred, then its variants in a sweep."""
     known = infer(case)
-    return [known, *(variant(known, changed) for changed in suggested(known))] if sweep else [known]
+    return [known, *(variant(known, changed) for changed in variants_of(known, sweep=sweep))]
+
+
+def variants_of(known: Case, *, sweep: bool) -> list[dict[str, Any]]:
+    """Return the other constructor arguments with which a sweep checks a case whose inputs are known."""
+    return suggested(known) if sweep and not known.undetermined else []

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from layerwright.cases.inferred import Inferred
 from layerwright.cases.targets import Target
 from layerwright.core.check import Check
-from layerwright.core.finding import Finding, Outcome, with_identity
+from layerwright.core.finding import Finding, Outcome, deciding_outcome, with_identity
 from layerwright.report.report import Run
 from layerwright.runner.identity import case_id
 from layerwright.runner.messages import CaseDescribed
@@ -21,6 +21,7 @@ class BackendProgress:
     Attributes:
         layer: The layer's name.
         backend: The backend.
+        number: Which of the layer's cases it is on this backend.
         findings: What its checks have said.
         described: The case, once the worker has described it.
         seconds: How long its checks ran.
@@ -30,6 +31,7 @@ class BackendProgress:
 
     layer: str
     backend: str
+    number: int = 0
     findings: list[Finding] = field(default_factory=list)
     described: CaseDescribed | None = None
     seconds: float = 0.0
@@ -38,8 +40,9 @@ class BackendProgress:
 
     @property
     def outcomes(self) -> dict[str, Outcome]:
-        """The outcome of each check so far, by code."""
-        return {finding.code: finding.outcome for finding in self.findings}
+        """The outcome of each check so far, by code: the one that decides whether others may run."""
+        codes = dict.fromkeys(finding.code for finding in self.findings)
+        return {code: deciding_outcome(one for one in self.findings if one.code == code) for code in codes}
 
     def block_the_rest(self, checks: Sequence[Check]) -> None:
         """Report the checks that never ran as blocked by the first failure."""
@@ -58,7 +61,7 @@ class CaseProgress:
     Attributes:
         target: Where the layer comes from.
         index: Which of the target's cases it is.
-        number: Which of the layer's cases it is.
+        number: Which of those cases of the layer it is that have the same text.
         layer: The layer's name.
         text: The case in one line, as it was declared.
         members: The case on each backend.
@@ -84,7 +87,12 @@ class CaseProgress:
     @property
     def id(self) -> str:
         """The id that its runs share."""
-        return case_id(self._name, self.number, self.changed)
+        return case_id(self._name, self.text, self.number)
+
+    @property
+    def _status(self) -> str:
+        """What is known of the case where no worker has described it."""
+        return "declared" if self.is_complete else "undetermined"
 
     @property
     def _name(self) -> str:
@@ -92,7 +100,7 @@ class CaseProgress:
 
     def with_arguments(self, changed: Mapping[str, Any]) -> "CaseProgress":
         """Return the same case with other constructor arguments, not checked yet."""
-        members = [BackendProgress(one.layer, one.backend) for one in self.members if not one.findings]
+        members = [BackendProgress(one.layer, one.backend, one.number) for one in self.members if not one.findings]
         return replace(self, text=f"{self.text} with {changed}", members=members, changed=changed)
 
     def is_last(self) -> bool:
@@ -117,6 +125,6 @@ class CaseProgress:
             findings=tuple(sorted(member.findings, key=lambda finding: int(finding.code[2:]))),
             notes=() if described is None else described.notes,
             id=self.id,
-            case_status="undetermined" if described is None else described.status,
+            case_status=self._status if described is None else described.status,
             case_data={"text": self.text} if described is None else described.data,
         )

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from functools import singledispatch
 
-from layerwright.cases.candidates import is_complete
+from layerwright.cases.candidates import infer, is_complete
 from layerwright.cases.inferred import Inferred
-from layerwright.cases.sweep import suggested, variant
+from layerwright.cases.sweep import variant
 from layerwright.cases.targets import Overrides, Target, find_cases
 from layerwright.checks.discovery import check_by_code, check_of_stage
 from layerwright.core.case import Case
@@ -33,7 +33,7 @@ from layerwright.runner.messages import (
     TargetUnusable,
     Task,
 )
-from layerwright.runner.plan import planned, with_expectations
+from layerwright.runner.plan import variants_of, with_expectations
 
 Send = Callable[[Answer], None]
 
@@ -60,9 +60,9 @@ def _list_cases(task: ListCases, send: Send) -> None:
 @_do.register
 def _plan_case(task: PlanCase, send: Send) -> None:
     declared = _at(task.address)
-    known = planned(declared)[0]
-    variants = suggested(known) if task.sweep and not known.undetermined else []
-    send(CasePlanned(Inferred.of(declared, known), variants))
+    send(CheckStarted(check_of_stage("call").code))
+    known = infer(declared)
+    send(CasePlanned(Inferred.of(declared, known), variants_of(known, sweep=task.sweep)))
 
 
 @_do.register
@@ -103,5 +103,5 @@ def _at(address: CaseAddress) -> Case:
 
 def _known(declared: Case, known: KnownCase) -> Case:
     """Return the case with its inputs known: as inferred elsewhere, or else inferred here."""
-    case = planned(declared)[0] if known.inferred is None else known.inferred.applied_to(declared)
+    case = infer(declared) if known.inferred is None else known.inferred.applied_to(declared)
     return variant(case, known.changed) if known.changed else case

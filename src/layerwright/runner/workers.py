@@ -4,7 +4,7 @@ import os
 import tempfile
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -42,6 +42,7 @@ from layerwright.runner.parent import (
     BackendServer,
     Death,
     ForkServer,
+    ServerDeath,
     ask,
     converse,
     memory_limit_bytes,
@@ -122,6 +123,7 @@ def check_targets(
             "this command isolates layers with fork(), which this system lacks; use lw.check or pytest here."
         )
     backends = {backend: BackendServer(backend, memory_limit_bytes(options.jobs)) for backend in options.backends}
+    targets = list(dict.fromkeys(targets))
     stop = threading.Event()
     interrupted = False
     with tempfile.TemporaryDirectory(prefix="layerwright-") as folder, ThreadPoolExecutor(options.jobs) as pool:
@@ -176,13 +178,14 @@ class _Crew:
         self.leave_out = leave_out
         self.cases: list[CaseProgress] = []
         self.unusable: dict[Target, str] = {}
+        self._ids: set[str] = set()
         self._servers: dict[tuple[Target, str], ForkServer] = {}
         self._lock = threading.Lock()
         self._left: Counter[Target] = Counter()
 
     def close(self) -> None:
         """End every worker."""
-        for target in {target for target, _ in self._servers}:
+        for target in {target for target, _ in tuple(self._servers)}:
             self._close_servers(target)
         for server in self.backends.values():
             server.close()
@@ -204,11 +207,18 @@ class _Crew:
         if not listed:
             self.unusable[target] = next(iter(unusable.values()))
             return []
-        cases = [case for case in self._gathered(target, listed, unusable) if not self.leave_out(case)]
+        cases = self._new_ones(self._gathered(target, listed, unusable))
         self._add(target, cases)
         if not cases:
             self._close_servers(target)
         return [job for case in cases for job in self._jobs_of(case)]
+
+    def _new_ones(self, cases: Iterable[CaseProgress]) -> list[CaseProgress]:
+        """Return the cases that are to be checked and that no other target has brought."""
+        with self._lock:
+            new = [case for case in cases if case.id not in self._ids and not self.leave_out(case)]
+            self._ids |= {case.id for case in new}
+        return new
 
     def _add(self, target: Target, cases: Sequence[CaseProgress]) -> None:
         with self._lock:
@@ -224,15 +234,30 @@ class _Crew:
             self._close_servers(target)
 
     def _close_servers(self, target: Target) -> None:
-        for backend in self.backends:
+        for backend in self.options.backends:
             server = self._servers.pop((target, backend), None)
             if server is not None and server is not self.backends[backend]:
                 server.close()
 
+    def _server(self, target: Target, backend: str) -> ForkServer | None:
+        """Return what forks children for a target; None if the target could not be imported on this backend.
+
+        Where a layer or an import has ended the target's server, the backend's takes its place, and each child imports
+        the target by itself.
+        """
+        server = self._servers.get((target, backend))
+        if server is None or server.is_alive():
+            return server
+        with self._lock:
+            if not self.backends[backend].is_alive():
+                self.backends[backend] = _new_server(backend, self.options)
+            self._servers[target, backend] = self.backends[backend]
+        return self.backends[backend]
+
     def _list(self, target: Target, backend: str) -> Sequence[DeclaredCase]:
-        server = self.backends[backend].server_for(target, self.logs)
-        self._servers[target, backend] = server
         try:
+            server = self.backends[backend].server_for(target, self.logs)
+            self._servers[target, backend] = server
             answer = ask(server, ListCases(target, self.options.overrides), self.logs, IMPORT_SECONDS)
         except Death as death:
             raise UsageError(f"{target.module} cannot be imported: it {death}.") from None
@@ -244,20 +269,21 @@ class _Crew:
     def _gathered(
         self, target: Target, listed: dict[str, Sequence[DeclaredCase]], unusable: dict[str, str]
     ) -> Iterator[CaseProgress]:
-        """Yield each case with the backends that it is checked on: the n-th case of a layer is the same everywhere."""
-        numbered = {backend: _numbered(cases) for backend, cases in listed.items()}
-        keys = dict.fromkeys(key for cases in numbered.values() for key in cases)
+        """Yield each case with the backends that it is checked on: cases of a layer with the same text are the same."""
+        by_key = {backend: _by_key(cases) for backend, cases in listed.items()}
+        keys = dict.fromkeys(key for cases in by_key.values() for key in cases)
         for key in keys:
-            index, declared = next(cases[key] for cases in numbered.values() if key in cases)
+            first = next(cases[key] for cases in by_key.values() if key in cases)
+            declared = first.case
             members = []
-            for backend in self.backends:
+            for backend in self.options.backends:
                 if backend in unusable:
                     members.append(_not_loaded(declared.layer, backend, unusable[backend]))
-                elif key in numbered[backend] and backend not in declared.unsupported:
-                    members.append(BackendProgress(declared.layer, backend))
+                elif key in by_key[backend] and backend not in declared.unsupported:
+                    members.append(BackendProgress(declared.layer, backend, by_key[backend][key].number))
             if members:
-                layer, number = key
-                yield CaseProgress(target, index, number, layer, declared.text, members, declared.complete)
+                layer, text, number = key
+                yield CaseProgress(target, first.index, number, layer, text, members, declared.complete)
 
     def _jobs_of(self, case: CaseProgress) -> Sequence[Job]:
         """Return the jobs of a case: to plan it, if that is needed, else to check it on each backend."""
@@ -268,19 +294,22 @@ class _Crew:
     def plan(self, case: CaseProgress) -> Sequence[Job]:
         """Infer what the case leaves open, once for all backends, and the variants of a sweep; then check it.
 
-        Where a layer works on none of the inputs tried on one backend, the next is asked. If a worker dies of it, each
-        backend infers for itself, so that each reports what happened there.
+        If a layer works on none of the inputs tried on one backend, the next is asked. If a worker dies of it, that is
+        the finding there, and each other backend infers for itself.
         """
         variants: list[CaseProgress] = []
         for member in case.members:
-            server = self._servers.get((case.target, member.backend))
+            server = self._server(case.target, member.backend)
             if member.findings or server is None:
                 continue
-            patience = max(self.options.timeout_seconds, IMPORT_SECONDS / 3)
+            started = monotonic()
+            task = PlanCase(self._address(case, member), self.options.sweep)
             try:
-                answer = ask(server, PlanCase(self._address(case), self.options.sweep), self.logs, patience)
-            except Death:
-                case.inferred = None
+                answer = ask(server, task, self.logs, self.options.timeout_seconds, self._patience)
+            except ServerDeath:
+                break
+            except Death as death:
+                member.findings.append(_died(death, check_of_stage("call"), monotonic() - started))
                 break
             if isinstance(answer, CasePlanned) and (case.inferred is None or not answer.inferred.undetermined):
                 case.inferred = answer.inferred
@@ -321,13 +350,11 @@ class _Crew:
         for _ in range(MOST_DEATHS):
             try:
                 self._follow(case, member)
-            except (EOFError, OSError):
+            except Death as death:
                 if self.stop.is_set():  # interrupted: the server is gone
                     return False
-                raise
-            except Death as death:
-                if self.stop.is_set():
-                    return False
+                if isinstance(death, ServerDeath):  # another one takes its place
+                    continue
                 blamed = check_by_code(member.at) if member.at else check_of_stage("construct")
                 member.findings.append(_died(death, blamed, monotonic() - started))
                 if blamed.stage:
@@ -340,11 +367,11 @@ class _Crew:
         """Give what is left of a case to a child and take down what it says, until it is done."""
         known = member.outcomes
         codes = tuple(one.code for one in self.options.checks if one.code not in known and not one.across_backends)
-        task = CheckCase(self._known(case), codes, self.options.seed, known)
+        task = CheckCase(self._known(case, member), codes, self.options.seed, known)
         member.at = ""
-        patience = max(self.options.timeout_seconds, IMPORT_SECONDS / 3)
-        server = self._servers[case.target, member.backend]
-        with closing(converse(server, task, self.logs, patience, self.options.timeout_seconds)) as answers:
+        server = self._server(case.target, member.backend)
+        assert server is not None, "a case is checked where its target was imported"
+        with closing(converse(server, task, self.logs, self._patience, self.options.timeout_seconds)) as answers:
             for answer in answers:
                 if isinstance(answer, CheckStarted):
                     member.at = answer.code
@@ -377,10 +404,10 @@ class _Crew:
     ) -> tuple[list[Finding], Any]:
         """Return what a check across backends observes on one of them, or None and the findings that say why not."""
         known = member.outcomes
-        server = self._servers.get((case.target, member.backend))
+        server = self._server(case.target, member.backend)
         if server is None:
             return [], None
-        task = ObserveCase(self._known(case), check.code, self.options.seed, known, first)
+        task = ObserveCase(self._known(case, member), check.code, self.options.seed, known, first)
         started = monotonic()
         try:
             answer = ask(server, task, self.logs, self.options.timeout_seconds)
@@ -392,27 +419,49 @@ class _Crew:
             return [finding for finding in answer.findings if finding.code not in known], None
         return [], None
 
-    def _address(self, case: CaseProgress) -> CaseAddress:
-        return CaseAddress(case.target, self.options.overrides, case.layer, case.number)
+    @property
+    def _patience(self) -> float:
+        """How long a child's first answer may take: it may have to import the target."""
+        return max(self.options.timeout_seconds, IMPORT_SECONDS / 3)
 
-    def _known(self, case: CaseProgress) -> KnownCase:
-        return KnownCase(self._address(case), case.inferred, case.changed)
+    def _address(self, case: CaseProgress, member: BackendProgress) -> CaseAddress:
+        return CaseAddress(case.target, self.options.overrides, case.layer, member.number)
+
+    def _known(self, case: CaseProgress, member: BackendProgress) -> KnownCase:
+        return KnownCase(self._address(case, member), case.inferred, case.changed)
 
 
-def _numbered(cases: Sequence[DeclaredCase]) -> dict[tuple[str, int], tuple[int, DeclaredCase]]:
-    """Return each case with its index, by its layer's name and which of that layer's cases it is."""
-    counts: Counter[str] = Counter()
-    numbered = {}
+@dataclass(frozen=True)
+class _Listed:
+    """A case on one backend: its place among the target's cases, and its number among those of its layer."""
+
+    case: DeclaredCase
+    index: int
+    number: int
+
+
+def _by_key(cases: Sequence[DeclaredCase]) -> dict[tuple[str, str, int], _Listed]:
+    """Return each case by its layer's name, its text, and which of the cases with that text it is."""
+    of_layer: Counter[str] = Counter()
+    with_text: Counter[tuple[str, str]] = Counter()
+    found = {}
     for index, case in enumerate(cases):
-        numbered[case.layer, counts[case.layer]] = index, case
-        counts[case.layer] += 1
-    return numbered
+        found[case.layer, case.text, with_text[case.layer, case.text]] = _Listed(case, index, of_layer[case.layer])
+        of_layer[case.layer] += 1
+        with_text[case.layer, case.text] += 1
+    return found
+
+
+def _new_server(backend: str, options: Options) -> BackendServer:
+    server = BackendServer(backend, memory_limit_bytes(options.jobs))
+    server.await_ready()
+    return server
 
 
 def _not_loaded(layer: str, backend: str, reason: str) -> BackendProgress:
     check = check_of_stage("construct")
     finding = failed(reason, "Import what only one backend has inside the function that needs it.")
-    return BackendProgress(layer, backend, [with_identity(finding, check.code, check.slug, 0.0)])
+    return BackendProgress(layer, backend, findings=[with_identity(finding, check.code, check.slug, 0.0)])
 
 
 def _died(death: Death, check: Check, seconds: float) -> Finding:

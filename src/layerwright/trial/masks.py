@@ -135,7 +135,7 @@ class Attached:
         arguments = Arguments(inputs, call, tensors)
         flat: list[Any] = arguments.arrays()
         for place, mask in zip(self._places, attached_mask, strict=True):
-            flat[place] = _mask_attacher()([flat[place], keras.ops.cast(mask, "bool")])
+            flat[place] = _mask_attacher()()([flat[place], keras.ops.cast(mask, "bool")])
         given = arguments.replace_arrays(flat)
         return self._layer(given.inputs, **given.call)
 
@@ -306,7 +306,7 @@ def _holds_tensors(value: Any) -> bool:
 
 @cache
 def _mask_attacher() -> Any:
-    """Return a layer that outputs its first input, with its second input as the mask. Keras itself attaches it."""
+    """Return a class of layers that output their first input, with the second as the mask. Keras itself attaches it."""
     import keras
 
     class Attach(keras.layers.Layer):
@@ -320,4 +320,4 @@ def _mask_attacher() -> Any:
         def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:  # noqa: ARG002 - as Keras calls it
             return inputs[1]
 
-    return Attach()
+    return Attach

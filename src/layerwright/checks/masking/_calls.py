@@ -76,25 +76,22 @@ def _gradient_function(trial: Trial, found: Subject) -> Callable[..., Gradients]
 
 def _mask_carried_by(tensor: Any) -> Any:
     """Return the mask that Keras stores with a tensor: the one that it would pass to the next layer."""
-    reader, seen = _mask_reader()
-    seen.clear()
+    reader = _mask_reader()()
     reader(tensor)
-    return seen[0]
+    return reader.seen
 
 
 @cache
-def _mask_reader() -> tuple[Any, list[Any]]:
-    """Return a layer that records the mask it is called with, and the list that it records masks in."""
+def _mask_reader() -> Any:
+    """Return a class of layers that record the mask they are called with, as `seen`."""
     import keras
-
-    seen: list[Any] = []
 
     class Reader(keras.layers.Layer):
         def __init__(self) -> None:
             super().__init__(autocast=False)
 
         def call(self, inputs: Any, mask: Any = None) -> Any:
-            seen.append(mask)
+            object.__setattr__(self, "seen", mask)
             return inputs
 
-    return Reader(), seen
+    return Reader

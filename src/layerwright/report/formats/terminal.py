@@ -46,7 +46,7 @@ def show(report: Report, *, verbose: bool = False) -> RenderableType:
 def _layer(runs: Sequence[Run], verbose: bool) -> Iterator[RenderableType]:
     """Show one case on every backend: its verdict, what was inferred, its findings."""
     sound = not any(finding.outcome in BAD_OUTCOMES for run in runs for finding in run.findings)
-    undetermined = any(run.case_status == "undetermined" for run in runs)
+    undetermined = any(run.is_undetermined for run in runs)
     mark = "[bold red]✗[/]" if not sound else "[cyan]?[/]" if undetermined else "[green]✓[/]"
     layer = runs[0].target.rpartition(":")[2]
     yield Text.from_markup(f"{mark} [bold]{escape(layer)}[/]  [dim]{escape(runs[0].target)}[/]")
