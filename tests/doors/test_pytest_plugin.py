@@ -18,7 +18,7 @@ class Declared(keras.layers.Layer):
     def call(self, inputs):
         return inputs * 2.0
 
-class WorkedOut(keras.layers.Layer):
+class Inferred(keras.layers.Layer):
     def call(self, inputs):
         return inputs * 2.0
 """
@@ -38,7 +38,7 @@ def test_readable_ids_and_verdicts(pytester):
     result = run(
         pytester,
         """
-@lw.parametrize_with_checks([Declared, WorkedOut, lw.Case(Mixer, inputs=(None, 5))], select=["LW301", "LW306"])
+@lw.parametrize_with_checks([Declared, Inferred, lw.Case(Mixer, inputs=(None, 5))], select=["LW301", "LW306"])
 def test_layer(case, check):
     check(case)
 """,
@@ -47,7 +47,7 @@ def test_layer(case, check):
     result.stdout.fnmatch_lines_random(
         [
             "PASSED test_layers.py::test_layer[[]Declared() on (None, 5)-LW301-batch-independence[]]",
-            "PASSED test_layers.py::test_layer[[]WorkedOut()-LW301-batch-independence[]]",
+            "PASSED test_layers.py::test_layer[[]Inferred()-LW301-batch-independence[]]",
             "FAILED test_layers.py::test_layer[[]Mixer() on (None, 5)-LW301-batch-independence[]]*",
             "*CheckFailed: LW301 batch-independence: replacing one sample changed*",
             "*fix: Keep axis 0 out*",

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from .autodoc import directive
 
 PAGES = {
-    "proving": (
+    "checking": (
         "Checking a layer",
         *("check", "influence", "trial.influence.InfluenceMap", "parametrize_with_checks"),
     ),

@@ -41,7 +41,7 @@ CONVENTIONS: tuple[tuple[str, Callable[[], Any]], ...] = (
         lambda: 4,
     ),
 )
-"""Patterns for a whole argument name, first match wins; each value is made anew for each construction."""
+"""Patterns for a whole argument name, first match wins; each construction makes a new value."""
 
 ANNOTATIONS: dict[Any, Callable[[], Any]] = {
     int: lambda: 4,

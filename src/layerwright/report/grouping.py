@@ -47,9 +47,8 @@ def verdict(run: Run) -> tuple[bool, str]:
     bad = sum(counts[outcome] for outcome in BAD_OUTCOMES)
     if run.is_undetermined:
         return True, "undetermined"
-    passed = counts[Outcome.PASSED] + counts[Outcome.NOTE]
-    parts = [f"{bad} failed"] * bool(bad) + [f"{passed} passed"]
-    parts += [f"{counts[Outcome.BLOCKED]} blocked"] * bool(counts[Outcome.BLOCKED])
+    parts = [f"{bad} failed"] * bool(bad) + [f"{counts[Outcome.PASSED]} passed"]
+    parts += [f"{counts[outcome]} {outcome}" for outcome in (Outcome.NOTE, Outcome.BLOCKED) if counts[outcome]]
     return not bad, ", ".join(parts)
 
 

@@ -164,7 +164,7 @@ class _Record:
         return {line["case"]: [Run.from_dict(run) for run in line["runs"]] for line in lines[1:]}
 
     def start(self, done: dict[str, list[Run]]) -> None:
-        """Write the file anew with the finished cases.
+        """Write the file with the finished cases only.
 
         Raises:
             UsageError: If it cannot be written.

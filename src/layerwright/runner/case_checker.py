@@ -52,7 +52,7 @@ class CaseChecker:
         return self._trial
 
     def release(self) -> None:
-        """Drop what the checks share, such as built layers. They make it anew if more of them run."""
+        """Drop what the checks share, such as built layers. It is made again if more of them run."""
         self._trial = None
 
     def run(self, checks: Iterable[Check], on_start: Callable[[Check], object] = bool) -> Iterator[Finding]:

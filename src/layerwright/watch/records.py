@@ -139,7 +139,7 @@ class Sink(Protocol):
         """Prepare for a run. Called before each `fit`. An exception here stops `fit` before it trains."""
 
     def write(self, records: Sequence[Record]) -> None:
-        """Write the records of one step. After an exception here, the sink gets no more records; training goes on."""
+        """Write the records of one step. After an exception here, the sink gets no more records; training continues."""
 
     def close(self) -> None:
         """Write what is still buffered. May be called twice; the sink may be opened again afterwards."""

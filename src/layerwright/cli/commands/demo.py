@@ -32,7 +32,7 @@ PLACE = 6
 
 
 def demo() -> None:
-    """Check a dozen broken layers and two sound ones, then train with the sound ones on real data."""
+    """Check short layers with one mistake each and two sound ones, then train with the sound ones on real data."""
     raise typer.Exit(run())
 
 
