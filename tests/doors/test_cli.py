@@ -164,7 +164,7 @@ def test_folders_and_patterns(layerwright, layers_file, tmp_path):
     layers_file("def broken(:\n", "pack/broken.py")
     targets = ("pack", "pack/one.py:Quant*", "pack/*.py:Other", "pack/one.py:Nope*")
     done = layerwright("check", *targets, "--backend", "torch", "--select", "LW101", "--format", "json")
-    assert [run["layer"] for run in json.loads(done.stdout)["runs"]] == ["Quantize", "Other", "Quantize", "Other"]
+    assert [run["layer"] for run in json.loads(done.stdout)["runs"]] == ["Quantize", "Other"], "each once"
     assert done.returncode == 2
     broken, again, nothing = done.stderr.splitlines()
     assert broken == again
@@ -229,7 +229,6 @@ def test_only_layers_defined_there(layerwright, layers_file):
         (["sound.py", "--expect", "LW301"], "--expect 'LW301' gives no reason"),
         (["sound.py", "--expect", "LW999=why"], "no check has the code or slug 'LW999'"),
         (["sound.py", "--output", "no/such/folder/x"], "--output no/such/folder/x cannot be written"),
-        (["."], ". contains no Python file with a class"),
         (["layers/*.py"], "layers/*.py contains no Python file with a class"),
     ],
 )

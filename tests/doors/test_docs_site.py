@@ -99,5 +99,5 @@ def test_a_public_name_is_in_the_reference():
 
 def test_the_command_line_is_what_its_help_says():
     text = "".join(page(built() / "reference" / "command-line.html").text)
-    for said in ("--select", "tensorflow, jax, torch or all", "layerwright explain", "Exit status"):
+    for said in ("--select", "Backend to check on", "layerwright explain", "Exit status"):
         assert said in text

@@ -15,7 +15,9 @@ from layerwright.report.report import Report, Run
 def report_of(*findings):
     stamped = tuple(with_identity(finding, "LW301", "batch-independence", 0.1) for finding in findings)
     return Report(
-        (Run("layers.py:Mixer", "Mixer() on (None, 5)", "jax", 0.5, stamped, ("inferred input shape (None, 5)",)),), "3.15.1", "0.1.0"
+        (Run("layers.py:Mixer", "Mixer() on (None, 5)", "jax", 0.5, stamped, ("inferred input shape (None, 5)",)),),
+        "3.15.1",
+        "0.1.0",
     )
 
 

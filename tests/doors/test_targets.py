@@ -48,7 +48,7 @@ def test_a_layer_is_named_after_a_colon(tree, text, layer):
     assert parse_target("package.module:A").module == "package.module"
 
 
-@pytest.mark.parametrize("text", ["nothing/*.py", "pack/tests", "pack/inner/f*.py"])
+@pytest.mark.parametrize("text", ["nothing/*.py", "pack/tests", "pack/inner/fun*.py"])
 def test_what_has_no_class_is_refused(tree, text):
     with pytest.raises(UsageError, match="contains no Python file with a class"):
         find_targets([text])
