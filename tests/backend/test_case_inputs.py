@@ -38,7 +38,7 @@ class Stateful(keras.layers.Layer):
 
 class AtLeastEight(keras.layers.Layer):
     def call(self, inputs):
-        if inputs.shape[1] is not None and inputs.shape[1] < 8:
+        if isinstance(inputs.shape[1], int) and inputs.shape[1] < 8:
             raise ValueError("needs eight steps")
         return inputs * 2.0
 
