@@ -1,11 +1,17 @@
 """Checks that compare backends: each fails its `bad()` layer and no other check does; all pass its `good()` layer."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from layerwright.backends import installed
 from layerwright.cases.targets import parse_target
 from layerwright.checks.discovery import all_checks, check_by_code
+from layerwright.checks.parity._observation import Observation
+from layerwright.core.check import Check
 from layerwright.core.finding import BAD_OUTCOMES, Outcome
+from layerwright.runner.across_backends import compare_backends
 from layerwright.runner.workers import Options, check_targets
 
 ACROSS = [check for check in all_checks() if check.across_backends]
@@ -91,3 +97,21 @@ def test_random_outputs_are_not_compared(tmp_path):
     options = Options([check_by_code("LW1001")], ("jax", "torch"))
     findings = check_targets(targets, options).report.findings
     assert [finding.outcome for finding in findings] == [Outcome.PASSED] * 4
+
+
+def test_a_comparison_that_breaks_costs_its_own_finding():
+    def broken(first, second):
+        raise ZeroDivisionError("oops")
+
+    check = Check("LW999", "broken", broken, across_backends=True)
+    findings = compare_backends(check, {"jax": 1, "torch": 2}, {})
+    assert findings["torch"].outcome is Outcome.ERRORED
+    assert "ZeroDivisionError: oops" in findings["torch"].message
+
+
+def test_outputs_that_are_random_on_one_backend_only_are_not_compared():
+    arrays = (np.ones((4, 5), "float32"),)
+    steady = Observation(arrays, (), arrays, arrays, (("inputs", arrays[0]),), (1.0,))
+    random = replace(steady, training=None, gradients=None, losses=())
+    compare = check_by_code("LW1001").compare
+    assert compare(steady, random).outcome is compare(random, steady).outcome is Outcome.PASSED

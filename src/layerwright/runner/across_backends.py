@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from layerwright.core.check import Check, as_expected
+from layerwright.core.errors import quote
 from layerwright.core.finding import Finding, Outcome, failed, inconclusive, passed
 
 ALONE = "compares backends, but only one ran; use --backend all, with two or more installed"
@@ -25,7 +26,7 @@ def compare_backends(check: Check, observed: Mapping[str, Any], expect: Mapping[
     (first, reference), *others = observed.items()
     findings: dict[str, Finding] = {}
     for backend, observation in others:
-        finding = check.compare(reference, observation)
+        finding = _compared(check, reference, observation)
         message = f"compared with {first}: {finding.message}" if finding.message else ""
         findings[backend] = replace(finding, message=message)
     agreeing = [backend for backend, finding in findings.items() if finding.outcome is not Outcome.FAILED]
@@ -39,3 +40,11 @@ def compare_backends(check: Check, observed: Mapping[str, Any], expect: Mapping[
         backend: finding if differ and finding.outcome is Outcome.PASSED else as_expected(finding, check, expect)
         for backend, finding in findings.items()
     }
+
+
+def _compared(check: Check, reference: Any, observation: Any) -> Finding:
+    """Compare two observations. What is raised is a defect of the check, and costs its own finding only."""
+    try:
+        return check.compare(reference, observation)
+    except Exception as error:
+        return Finding(Outcome.ERRORED, f"the check itself broke: {quote(error)}", "Please report this as a bug.")
