@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-SELECT = "LW101,LW102,LW104,LW301,LW304,LW401,LW501,LW701,LW901"
+SELECT = "LW101,LW102,LW104,LW301,LW302,LW304,LW401,LW501,LW701,LW901"
 
 PYTHON = """
 import agreeing_cases
