@@ -21,7 +21,7 @@ class Positions(layers.Layer):
     def call(self, inputs):
         steps = ops.arange(ops.shape(inputs)[1], dtype="float32")
         rates = self.period ** (ops.arange(inputs.shape[-1], dtype="float32") / inputs.shape[-1])
-        return inputs + ops.cast(ops.sin(steps[:, None] / rates), inputs.dtype)
+        return ops.cast(inputs, self.compute_dtype) + ops.cast(ops.sin(steps[:, None] / rates), self.compute_dtype)
 
     def get_config(self):
         return {**super().get_config(), "period": self.period}
@@ -38,6 +38,7 @@ class Block(layers.Layer):
         self.attention = layers.MultiHeadAttention(heads, width // heads, dtype=self.dtype_policy)
         self.norm = layers.LayerNormalization(dtype=self.dtype_policy)
         self.dense = layers.Dense(width, activation="gelu", dtype=self.dtype_policy)
+        self.trainable = self.trainable
 
     def build(self, input_shape):
         self.attention.build(input_shape, input_shape)
@@ -45,7 +46,10 @@ class Block(layers.Layer):
         self.dense.build(input_shape)
 
     def call(self, inputs, mask=None):
-        attention_mask = None if mask is None else mask[:, None, :]
+        attention_mask = None
+        if mask is not None:
+            inputs = ops.where(mask[..., None], inputs, ops.zeros_like(inputs))
+            attention_mask = mask[:, None, :]
         attended = self.attention(inputs, inputs, attention_mask=attention_mask)
         return inputs + self.dense(self.norm(inputs + attended))
 
@@ -62,6 +66,7 @@ class MaskedMean(layers.Layer):
         self.supports_masking = True
 
     def call(self, inputs, mask=None):
+        inputs = ops.cast(inputs, self.compute_dtype)
         if mask is None:
             return ops.mean(inputs, axis=1)
         kept = ops.where(mask[..., None], inputs, ops.zeros_like(inputs))
@@ -137,6 +142,7 @@ class GraphNorm(layers.Layer):
     axes = (1,)
 
     def call(self, nodes):
+        nodes = ops.cast(nodes, self.compute_dtype)
         nodes32 = ops.cast(nodes, "float32")
         mean = ops.mean(nodes32, axis=self.axes, keepdims=True)
         variance = ops.mean(ops.square(nodes32 - mean), axis=self.axes, keepdims=True)
@@ -274,7 +280,7 @@ class SqueezeExciteInFloat32(SqueezeExcite):
 
 def _image_classifier(attention):
     body = keras.applications.MobileNetV2(input_shape=(32, 32, 3), alpha=0.35, include_top=False, weights=None)
-    x = layers.Conv2D(16, 1, name="narrow")(body.output)
+    x = layers.Conv2D(16, 1, name="narrow")(body.get_layer("block_6_expand_relu").output)
     x = attention(name="attention")(x)
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     return keras.Model(body.input, layers.Dense(5, name="head")(x), name="image_classifier")
@@ -346,7 +352,8 @@ class UnitLength(layers.Layer):
 
     def call(self, inputs):
         wide = ops.cast(inputs, "float32")
-        return ops.cast(wide * ops.rsqrt(ops.sum(ops.square(wide), axis=-1, keepdims=True) + 1e-6), inputs.dtype)
+        length = ops.sqrt(ops.sum(ops.square(wide), axis=-1, keepdims=True) + 1e-6)
+        return ops.cast(wide / length, self.compute_dtype)
 
 
 @keras.saving.register_keras_serializable("models_of_users")
@@ -355,7 +362,7 @@ class UnitLengthOfBatch(layers.Layer):
 
     def call(self, inputs):
         wide = ops.cast(inputs, "float32")
-        return ops.cast(wide * ops.rsqrt(ops.sum(ops.square(wide)) + 1e-6), inputs.dtype)
+        return ops.cast(wide / ops.sqrt(ops.sum(ops.square(wide)) + 1e-6), self.compute_dtype)
 
 
 @keras.saving.register_keras_serializable("models_of_users")

@@ -9,7 +9,7 @@ from layerwright.cases.observation import Observer, Use, observing
 from layerwright.cases.rebuilding import case_from_config, copy_of_model, is_custom, own_policy
 from layerwright.cases.smaller import on_smaller_inputs
 from layerwright.cases.uses import uses_in_model
-from layerwright.core.case import Case, InputSpec, cases_for
+from layerwright.core.case import CHOICES, Case, InputSpec, Traits, cases_for
 
 MOST_CASES_OF_A_CLASS = 4
 """How many cases one class of layers in a model gets, those with the smallest inputs."""
@@ -75,11 +75,28 @@ def _cases_of(model: Any, make: Callable[..., Any], observer: Observer, inputs: 
     call: Mapping[str, Any] = {}
     if inputs is None:
         inputs, call = _inputs_of(model, observer)
-    whole = Case(make, inputs=inputs, call=call, traits={"model": True})  # type: ignore[arg-type]
+    whole = Case(make, inputs=inputs, call=call, traits=_traits_of_model(model))
     yield whole
     inputs = whole.inputs
     uses = {} if inputs is None else uses_in_model(model, inputs, call)
     yield from _layer_cases(model, uses, observer)
+
+
+def _traits_of_model(model: Any) -> Traits:
+    """Return what the layers of a model make of it: one that mixes samples on purpose makes the model mix them."""
+    import keras
+
+    layers = model._flatten_layers(include_self=False)
+    batches = {
+        case.traits.batch
+        for layer in layers
+        if is_custom(type(layer))
+        for case in cases_for([type(layer)])[type(layer)]
+    }
+    if any(isinstance(layer, keras.layers.BatchNormalization) for layer in model._flatten_layers(include_self=False)):
+        batches.add("coupled-in-training")
+    batch = next((one for one in CHOICES["batch"][::-1] if one in batches), "independent")
+    return Traits(model=True, batch=batch)  # type: ignore[arg-type]
 
 
 def _layer_cases(model: Any, uses: Mapping[int, Sequence[Use]], observer: Observer) -> Iterator[Case]:

@@ -52,6 +52,7 @@ def from_config_of(layer: Any, config: Mapping[str, Any]) -> Callable[..., Any]:
 
     rebuild.__name__ = rebuild.__qualname__ = kind.__name__
     rebuild.__module__ = kind.__module__
+    rebuild.rebuilds = (kind, config)  # type: ignore[attr-defined]
     return rebuild
 
 
@@ -70,6 +71,7 @@ def copy_of_model(model: Any) -> Callable[..., Any]:
 
     copied.__name__ = copied.__qualname__ = model.name
     copied.__module__ = type(model).__module__
+    copied.copies_model = True  # type: ignore[attr-defined]
     return copied
 
 

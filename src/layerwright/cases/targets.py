@@ -226,12 +226,23 @@ def _import_module(name: str) -> ModuleType:
     return importlib.import_module(name)
 
 
-def _import_file(path: Path) -> ModuleType:
-    """Import a file under the name its own code would be imported by: inside its package, if it has one."""
+def import_folder(target: Target) -> str:
+    """Return the folder that is on the path while a target is imported."""
+    return str(_root_and_name(target.path)[0]) if target.is_file else target.folder
+
+
+def _root_and_name(path: Path) -> tuple[Path, list[str]]:
+    """Return the folder above a file's package, or its own if it is in none, and the parts of the module's name."""
     root, parts = path.parent, [path.stem]
     while (root / "__init__.py").exists():
         parts.insert(0, root.name)
         root = root.parent
+    return root, parts
+
+
+def _import_file(path: Path) -> ModuleType:
+    """Import a file under the name its own code would be imported by: inside its package, if it has one."""
+    root, parts = _root_and_name(path)
     if sys.path[0] != str(root):
         sys.path.insert(0, str(root))
     name = ".".join(parts)

@@ -50,7 +50,7 @@ def _traced(model: Any, inputs: Any, call: Mapping[str, Any], batch: int, least:
             return value
         return keras.KerasTensor(value.concrete(batch, minimum=least), dtype=value.dtype)
 
-    class Calling(keras.Operation):  # type: ignore[misc]
+    class Calling(keras.Operation):
         def call(self, inputs: Any, **further: Any) -> Any:
             return model(inputs, **further)
 
