@@ -1,13 +1,16 @@
 """Write cases as Python source: a module with a list `CASES` that can be imported and checked."""
 
 import math
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from layerwright.cases.signatures import constructor_parameters, is_required
 from layerwright.core.case import Case, InputSpec, Traits
 
+LONGEST = 110
 MOST_ENTRIES = 64
 """The largest array that is written out."""
 
@@ -53,7 +56,7 @@ def write_case(case: Case) -> WrittenCase:
     elif case.inputs is None:
         problems.insert(0, "its inputs are not known")
     return WrittenCase(
-        f"lw.Case({', '.join([layer, *arguments])})", tuple(sorted(writer.imports)), function, "; ".join(problems)
+        _call("lw.Case", [layer, *arguments]), tuple(sorted(writer.imports)), function, "; ".join(problems)
     )
 
 
@@ -78,9 +81,9 @@ def write_module(
     imports = {line for written in own for line in written.imports}
     lines = [f'"""How the layers of {title} are constructed and called."""', ""]
     if outside:
-        lines += ["import sys", ""]
+        lines += ["import sys", "from pathlib import Path", ""]
     lines += [*sorted(line for line in imports if line.startswith("import ")), "import layerwright as lw", ""]
-    lines += [f"sys.path.insert(0, {str(folder.resolve())!r})" for folder in outside]
+    lines += [f"sys.path.insert(0, {_folder(folder.resolve(), here)})" for folder in outside]
     froms = _grouped(line for line in imports if line.startswith("from "))
     lines += [f"{line}  # noqa: E402" for line in froms] if outside else froms
     functions = list(dict.fromkeys(written.function for written in own if written.function))
@@ -93,11 +96,17 @@ def write_module(
             lines += [f"    # {line}" for line in f"Not used: {written.problem}.".splitlines()]
             lines += [f"    # {line}" for line in f"{written.source},".splitlines()]
         else:
-            lines.append(f"    {written.source},")
+            lines += [f"    {line}" for line in f"{written.source},".splitlines()]
     text = "\n".join([*(line for line in lines if line is not None), "]", ""])
     while "\n\n\n\n" in text:
         text = text.replace("\n\n\n\n", "\n\n\n")
     return text
+
+
+def _folder(folder: Path, here: Path | None) -> str:
+    if here is None:
+        return _text(str(folder))
+    return f"str(Path(__file__).resolve().parent / {_text(os.path.relpath(folder, here))})"
 
 
 def _grouped(lines: Iterable[str]) -> list[str]:
@@ -127,6 +136,18 @@ def _arguments(case: Case) -> Iterator[tuple[str, Any]]:
     yield from ((name, value) for name, value in found.items() if value not in ({}, "", None) or value is False)
 
 
+def _call(name: str, arguments: Sequence[str]) -> str:
+    """Return the source of a call, on several lines if one is too long."""
+    line = f"{name}({', '.join(arguments)})"
+    if len(line) <= LONGEST:
+        return line
+    return "\n".join([f"{name}(", *(f"    {argument}," for argument in arguments), ")"])
+
+
+def _text(value: str) -> str:
+    return repr(value) if '"' in value else f'"{repr(value)[1:-1]}"'
+
+
 class _Writer:
     """Turns values into source text, and gathers the imports that it needs."""
 
@@ -152,6 +173,8 @@ class _Writer:
         Raises:
             Unwritable: If there is none.
         """
+        if type(value) is str:
+            return _text(value)
         if value is None or (isinstance(value, (bool, int, str, bytes)) and type(value).__module__ == "builtins"):
             return repr(value)
         if isinstance(value, float):
@@ -178,7 +201,7 @@ class _Writer:
     def _spec(self, spec: InputSpec, *, explicit: bool) -> str:
         given = [repr(spec.shape)]
         if spec.dtype != "float32":
-            given.append(repr(spec.dtype))
+            given.append(_text(spec.dtype))
         given += [f"{name}={getattr(spec, name)!r}" for name in ("low", "high") if getattr(spec, name) is not None]
         if len(given) == 1 and not explicit:
             return given[0]
@@ -212,7 +235,10 @@ class _Writer:
         import keras
 
         if isinstance(value, keras.DTypePolicy):
-            return repr(value.name)
+            return _text(value.name)
+        short = self._constructor_call(value)
+        if short:
+            return short
         # A layer's own get_config may raise anything.
         try:
             saved = keras.saving.serialize_keras_object(value)
@@ -230,6 +256,22 @@ class _Writer:
             else f", custom_objects={{{kind.__name__!r}: {self._name(kind)}}}"
         )
         return f"keras.saving.deserialize_keras_object({self.value(saved)}{known})"
+
+    def _constructor_call(self, value: Any) -> str:
+        """Return the call that constructs an object of Keras's by the arguments that differ; empty if none does."""
+        # Whatever Keras raises for a config that is not plain, the serialised form remains.
+        try:
+            name, kind = self._name_in_keras(type(value)), type(value)
+            config = {key: item for key, item in value.get_config().items() if key not in ("name", "dtype")}
+            required = {key: config[key] for key, each in constructor_parameters(kind).items() if is_required(each)}
+            usual = kind(**required).get_config()
+            given = {**required, **{key: item for key, item in config.items() if item != usual[key]}}
+            made = {key: item for key, item in kind(**given).get_config().items() if key in config}
+            if made != config or getattr(value, "dtype_policy", None) != getattr(kind(**given), "dtype_policy", None):
+                return ""
+            return f"{name}({', '.join(f'{key}={self.value(item)}' for key, item in given.items())})"
+        except Exception:
+            return ""
 
     def _array(self, value: Any) -> str:
         import numpy as np
