@@ -19,7 +19,7 @@ from layerwright.cases.observation import Use
 from layerwright.cases.proposals import contradicts, proposals
 from layerwright.cases.refusals import is_avoidable, is_own_defect, most_telling
 from layerwright.cases.signatures import constructor_parameters, is_required
-from layerwright.cases.smaller import smaller
+from layerwright.cases.smaller import smaller_cases
 from layerwright.core.case import Case, InputSpec, with_batch
 from layerwright.core.errors import LayerError
 from layerwright.trial.trial import Trial
@@ -31,6 +31,7 @@ MOST_CONSTRUCTIONS = 12
 MOST_CONSTRUCTIBLE = 4
 MOST_TRIED = 48
 MOST_KEYS = 6
+MOST_SMALLER = 3
 ENOUGH_DEFECTS = 6
 OF_A_PARENT = 0.3
 """The part of the time that is left which working out another layer's case may take."""
@@ -209,8 +210,7 @@ class _Inference:
             if use.inputs is None or (use.is_guess and contradicts(use.inputs, known)):
                 continue
             seen = case.with_inputs(use.inputs, {**use.call, **self.case.call})
-            small = smaller(seen)
-            for one in (seen,) if small is None else (small, seen):
+            for one in (*itertools.islice(smaller_cases(seen), MOST_SMALLER), seen):
                 yield one, f"{use.where} calls it so"
         why = ", ".join(dict.fromkeys(known.why))
         for proposed in proposals(case, known):

@@ -156,7 +156,7 @@ def _spec(tensor: Any) -> InputSpec | None:
         return None
     if not shape:
         return None
-    sizes = tuple(None if size is None else int(size) for size in shape[1:])
+    sizes = tuple(int(size) if isinstance(size, int) else None for size in shape[1:])  # JAX has symbolic sizes
     high = 2 if "int" in dtype else None
     return InputSpec((None, *sizes), dtype, high=high)
 

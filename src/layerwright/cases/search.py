@@ -2,7 +2,7 @@
 
 import ast
 import glob
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from layerwright.cases.targets import WILDCARDS, Target, parse_target, split_target
@@ -12,19 +12,23 @@ NO_LAYERS_IN = frozenset({"tests", "test", "testing", "build", "dist", "site-pac
 """Folders that are not searched for layers, beside hidden ones and virtual environments."""
 
 
-def find_targets(texts: Iterable[str]) -> list[Target]:
+def find_targets(texts: Iterable[str], imports: Sequence[str] = ()) -> list[Target]:
     """Read targets; a folder and a pattern stand for the Python files in them, without tests, each once.
+
+    Args:
+        texts: The targets.
+        imports: Files or modules that define the layers of a model's file.
 
     Raises:
         UsageError: If a target is none, or a folder or pattern has no Python file with a class.
     """
-    return list(dict.fromkeys(target for text in texts for target in _targets_of(text)))
+    return list(dict.fromkeys(target for text in texts for target in _targets_of(text, imports)))
 
 
-def _targets_of(text: str) -> Iterator[Target]:
+def _targets_of(text: str, imports: Sequence[str]) -> Iterator[Target]:
     module, layer = split_target(text)
     if not Path(module).is_dir() and not WILDCARDS.search(module):
-        yield parse_target(text)
+        yield parse_target(text, imports)
         return
     found = [Path(module)] if Path(module).is_dir() else [Path(name) for name in glob.glob(module, recursive=True)]
     files = sorted({file for path in found for file in _python_files(path)})

@@ -1,50 +1,71 @@
-"""Smaller inputs than those a layer was seen with: a check calls the layer many times."""
+"""Check a layer on smaller inputs than its model gives it, where it works on them: the checks take less time."""
 
-import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 from layerwright.core.case import Case, InputSpec
+from layerwright.core.errors import LayerError
 from layerwright.trial.arguments import map_leaves
+from layerwright.trial.trial import Trial
 
-LARGE = 24
-"""The largest size of an axis between batch and features that is left as it is."""
+LARGE = 32
+SMALLEST = 6
+FACTORS = (64, 32, 16, 8, 4, 2)
+"""Dividing keeps what layers ask of sizes: a multiple of the window, of the patch, of the stride."""
 
 
-def smaller(case: Case) -> Case | None:
-    """Return the case with the large sizes of its inputs reduced alike; None if none is large.
+def on_smaller_inputs(case: Case) -> Case:
+    """Return the case with smaller time and space axes, if some are large and the layer works so, and a note of it.
 
-    A size stays a multiple of a constructor's number, such as a patch size, if it was one.
+    The channels stay, and so does every size of at most 32.
     """
-    sizes = {size for spec in case.specs() for size in spec.shape[1:-1] if size is not None and size > LARGE}
-    if not sizes:
-        return None
-    numbers = _numbers(case.init.values())
-    reduced = {size: _reduced(size, place, numbers) for place, size in enumerate(sorted(sizes))}
-
-    def change(leaf: Any) -> Any:
-        if not isinstance(leaf, InputSpec):
-            return leaf
-        inner = (size if size is None else reduced.get(size, size) for size in leaf.shape[1:-1])
-        return replace(leaf, shape=(leaf.shape[0], *inner, *leaf.shape[1:][-1:]))
-
-    return case.with_inputs(
-        map_leaves(change, case.inputs), {name: map_leaves(change, value) for name, value in case.call.items()}
-    )
+    for candidate in smaller_cases(case):
+        if _works(candidate):
+            before, after = (" and ".join(map(str, one.specs())) for one in (case, candidate))
+            note = f"checked on {after} instead of {before}, which takes longer"
+            return replace(candidate, notes=(*case.notes, note))
+    return case
 
 
-def _reduced(size: int, place: int, numbers: Iterable[int]) -> int:
-    divisors = [number for number in numbers if 1 < number <= size // 2 and size % number == 0]
-    unit = math.lcm(*divisors) if divisors and math.lcm(*divisors) <= size // 2 else max(divisors, default=4)
-    small = unit * (2 + place)
-    while small < 8:
-        small += unit
-    return min(small, size)
+def smaller_cases(case: Case) -> Iterator[Case]:
+    """Yield the case with smaller sizes of its large time and space axes, the smallest first; none if none is large."""
+    large = [spec.shape[axis] for spec in case.specs() for axis in _free_to_shrink(spec)]
+    if large:
+        for shrink in _ways_to_shrink([size for size in large if size is not None]):
+            yield _with_sizes(case, shrink)
 
 
-def _numbers(values: Iterable[Any]) -> list[int]:
-    flat: list[Any] = []
-    for value in values:
-        flat += list(value) if isinstance(value, (list, tuple)) else [value]
-    return [one for one in flat if isinstance(one, int) and not isinstance(one, bool)]
+def _ways_to_shrink(large: list[int]) -> Iterator[Callable[[int], int]]:
+    for factor in FACTORS:
+        if all(size % factor == 0 and size // factor >= SMALLEST for size in large):
+            yield lambda size, factor=factor: size // factor  # type: ignore[misc]
+    yield lambda _: SMALLEST + 2
+
+
+def _free_to_shrink(spec: InputSpec) -> list[int]:
+    """Return the large axes between batch and features; ids and masks have no features."""
+    is_float = spec.dtype.startswith(("float", "bfloat"))
+    end = len(spec.shape) - 1 if is_float or len(spec.shape) > 3 else len(spec.shape)
+    return [axis for axis in range(1, end) if (spec.shape[axis] or 0) > LARGE]
+
+
+def _with_sizes(case: Case, shrink: Callable[[int], int]) -> Case:
+    def smaller(spec: Any) -> Any:
+        if not isinstance(spec, InputSpec):
+            return spec
+        axes = _free_to_shrink(spec)
+        shape = tuple(shrink(size or 0) if axis in axes else size for axis, size in enumerate(spec.shape))
+        return replace(spec, shape=shape)
+
+    call = {name: map_leaves(smaller, value) for name, value in case.call.items()}
+    return replace(case, inputs=map_leaves(smaller, case.inputs), call=call)
+
+
+def _works(case: Case) -> bool:
+    trial = Trial(case)
+    try:
+        trial.symbolic_call(trial.construct(), batch=trial.batch, free=False)
+    except LayerError:
+        return False
+    return True

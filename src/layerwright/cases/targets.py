@@ -1,4 +1,4 @@
-"""What a command is given: `file.py`, `file.py:Layer`, `package.module`, `package.module:Layer` or `…:cases`."""
+"""What a command is given: `file.py`, `file.py:Layer`, `package.module`, `…:cases`, `…:build_model`, `model.keras`."""
 
 import ast
 import difflib
@@ -16,11 +16,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from layerwright.cases.model_files import check_is_model_file, load_model_file
+from layerwright.cases.models import cases_of_model, is_model, made_by, parameters_without_default
 from layerwright.cases.pairwise import expanded
 from layerwright.cases.signatures import accepts, call_parameters, constructor_arguments, is_required
 from layerwright.core.case import Case, InputSpec, cases_for
 from layerwright.core.errors import UsageError, quote
 
+MODEL_SUFFIX = ".keras"
 WILDCARDS = re.compile(r"[*?\[]")
 NAME = re.compile(r"[\w*?\[\]!-]+")
 """The name of a layer, or a pattern for names."""
@@ -35,9 +38,10 @@ class Target:
         module: The path of the file, or the dotted name of the module.
         is_file: Which of the two it is.
         layer: The name of the one class that is meant, or a pattern such as `"Quan*"`, or the name of a `Case`, a list
-            of them or a function that returns either; empty for all classes.
+            of them, a model, or a function that returns one of these or a layer; empty for all classes.
         was_searched: Whether the user gave a folder or a pattern that contains it: then it need not define a layer.
         folder: The working directory when the target was given: importing it may change directory.
+        imports: Files or modules that define the layers of a model's file.
     """
 
     text: str
@@ -46,11 +50,17 @@ class Target:
     layer: str = ""
     was_searched: bool = False
     folder: str = field(default_factory=os.getcwd)
+    imports: tuple[str, ...] = ()
 
     @property
     def path(self) -> Path:
         """The absolute path of the file."""
         return Path(self.folder, self.module).resolve()
+
+    @property
+    def is_model_file(self) -> bool:
+        """Whether it is a file that Keras saved a model in."""
+        return self.is_file and self.module.endswith(MODEL_SUFFIX)
 
 
 @dataclass(frozen=True)
@@ -68,13 +78,20 @@ class Overrides:
     expect: Mapping[str, str] = field(default_factory=dict)
 
 
-def parse_target(text: str) -> Target:
+def parse_target(text: str, imports: Sequence[str] = ()) -> Target:
     """Read a target, and check without running it that it can be loaded.
 
+    Args:
+        text: The target.
+        imports: Files or modules that define the layers of a model's file.
+
     Raises:
-        UsageError: If there is no such file, or it holds no valid Python.
+        UsageError: If there is no such file, or it holds no valid Python, or a model's file is none.
     """
     module, layer = split_target(text)
+    if module.endswith(MODEL_SUFFIX):
+        check_is_model_file(module)
+        return Target(text, module, True, layer, imports=tuple(imports))
     if module.endswith(".py") or "/" in module or Path(module).is_file():
         _check_is_python(Path(module))
         return Target(text, module, True, layer)
@@ -111,9 +128,13 @@ def find_cases(target: Target, overrides: Overrides) -> list[Case]:
         UsageError: If it cannot be imported, or holds no such layer.
     """
     module = load(target)
+    if target.is_model_file:
+        return [_expecting(case, overrides) for case in _cases_of_model(load_model(target), target, overrides)]
     named = getattr(module, target.layer, None) if target.layer else None
-    if isinstance(named, (Case, list, tuple)) or inspect.isfunction(named):
-        found = _cases_of(named, target)
+    if isinstance(named, (Case, list, tuple)) or inspect.isfunction(named) or is_model(named):
+        found = _cases_of(named, target, overrides)
+        if any(case.traits.model for case in found):
+            return [_expecting(case, overrides) for case in found]
         _check_is_taken(overrides.init, [case.layer for case in found], target)
         return [_override(each, overrides) for case in found for each in expanded(case)]
     layers = _layers_of(module, target)
@@ -122,16 +143,50 @@ def find_cases(target: Target, overrides: Overrides) -> list[Case]:
     return [_override(each, overrides) for layer in layers for case in cases[layer] for each in expanded(case)]
 
 
-def _cases_of(named: Any, target: Target) -> list[Case]:
-    """Return the cases that a name stands for: it is a case, a list of them, or a function that returns either."""
-    try:
-        found = named() if inspect.isfunction(named) else named
-    except Exception as error:
-        raise UsageError(f"{target.text}() raised {quote(error)}; it must return a Case or a list of them.") from error
+def _cases_of(named: Any, target: Target, overrides: Overrides) -> list[Case]:
+    """Return the cases that a name stands for: a case, a list of them, a model, or a function that returns one."""
+    if is_model(named):
+        return _cases_of_model(named, target, overrides)
+    found = named
+    if inspect.isfunction(named):
+        missing = parameters_without_default(named)
+        if missing:
+            raise UsageError(
+                f"{target.text} cannot be called: it needs {', '.join(missing)}; give each argument a default, or give "
+                "a function without arguments that calls it."
+            )
+        try:
+            found = made_by(named, _inputs_for_model(overrides))
+        except Exception as error:
+            raise UsageError(
+                f"{target.text}() raised {quote(error)}; it must return a model, a layer, a Case or a list of Cases."
+            ) from error
     cases = [found] if isinstance(found, Case) else found
     if not isinstance(cases, (list, tuple)) or not cases or not all(isinstance(case, Case) for case in cases):
-        raise UsageError(f"{target.text} is neither a layer nor a Case nor a list of them (got {found!r:.80}).")
+        raise UsageError(
+            f"{target.text} is neither a layer nor a model, a Case or a list of Cases (got {found!r:.80})."
+        )
     return list(cases)
+
+
+def _cases_of_model(model: Any, target: Target, overrides: Overrides) -> list[Case]:
+    try:
+        return cases_of_model(model, _inputs_for_model(overrides))
+    except Exception as error:
+        raise UsageError(
+            f"{target.text} cannot be taken apart: {quote(error)}; give a function that builds it."
+        ) from error
+
+
+def _inputs_for_model(overrides: Overrides) -> Any:
+    """Return the inputs that the command line gives a model; None if it gives none."""
+    named = {name: spec for name, spec in overrides.inputs if name is not None}
+    unnamed = [spec for name, spec in overrides.inputs if name is None]
+    return named or (unnamed[0] if len(unnamed) == 1 else unnamed) or None
+
+
+def _expecting(case: Case, overrides: Overrides) -> Case:
+    return replace(case, expect={**case.expect, **overrides.expect})
 
 
 def load(target: Target) -> ModuleType:
@@ -141,11 +196,21 @@ def load(target: Target) -> ModuleType:
         UsageError: If it cannot be imported.
     """
     try:
+        if target.is_model_file:
+            for name in target.imports:
+                load(parse_target(name))
+            return ModuleType(target.module)
         return _import_file(target.path) if target.is_file else _import_module(target.module)
     except UsageError:
         raise
     except BaseException as error:
         raise UsageError(f"{_where(error, target)} cannot be imported: {quote(error)}") from error
+
+
+def load_model(target: Target) -> Any:
+    """Return the model in a file; classes are looked for in the modules that were imported for it."""
+    modules = [load(parse_target(name)) for name in target.imports]
+    return load_model_file(target.path, target.module, modules)
 
 
 def _where(error: BaseException, target: Target) -> str:
@@ -161,12 +226,23 @@ def _import_module(name: str) -> ModuleType:
     return importlib.import_module(name)
 
 
-def _import_file(path: Path) -> ModuleType:
-    """Import a file under the name its own code would be imported by: inside its package, if it has one."""
+def import_folder(target: Target) -> str:
+    """Return the folder that is on the path while a target is imported."""
+    return str(_root_and_name(target.path)[0]) if target.is_file else target.folder
+
+
+def _root_and_name(path: Path) -> tuple[Path, list[str]]:
+    """Return the folder above a file's package, or its own if it is in none, and the parts of the module's name."""
     root, parts = path.parent, [path.stem]
     while (root / "__init__.py").exists():
         parts.insert(0, root.name)
         root = root.parent
+    return root, parts
+
+
+def _import_file(path: Path) -> ModuleType:
+    """Import a file under the name its own code would be imported by: inside its package, if it has one."""
+    root, parts = _root_and_name(path)
     if sys.path[0] != str(root):
         sys.path.insert(0, str(root))
     name = ".".join(parts)

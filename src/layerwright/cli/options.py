@@ -29,6 +29,14 @@ Backends = Annotated[
         metavar="BACKEND",
     ),
 ]
+Imports = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--import",
+        help="A file or module that defines the layers in a `.keras` file. Repeatable.",
+        metavar="MODULE",
+    ),
+]
 Select = Annotated[
     list[str] | None,
     typer.Option(

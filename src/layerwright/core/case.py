@@ -121,6 +121,7 @@ class Traits:
             steps do not influence the others. `"consumed"`: the same, and its outputs carry no mask on purpose.
             `"generated"`: the layer computes a mask from its inputs.
         positional: An output step depends on its position counted from the end, or on the length of the input.
+        model: The case is a whole model. Only the checks that apply to models run.
     """
 
     batch: Literal["independent", "coupled-in-training", "coupled", "graph"] = "independent"
@@ -135,6 +136,7 @@ class Traits:
     min_rank: int | None = None
     masking: Literal["respected", "consumed", "generated"] = "respected"
     positional: bool = False
+    model: bool = False
 
     def __post_init__(self) -> None:
         for trait, choices in CHOICES.items():

@@ -33,6 +33,8 @@ class Check:
             process in that stage, or keeps a layer from it, is reported by this check.
         needs_tensors: Whether the check handles inputs as tensors of this backend. It is skipped for strings where the
             backend has no string tensors.
+        models: Whether the check also applies to a whole model, not only to a layer. A question in place of `True`
+            says by what the layer in the model at which it fails is found; see `layerwright.trial.graph`.
     """
 
     code: str
@@ -45,6 +47,7 @@ class Check:
     across_backends: bool = False
     stage: Stage | None = None
     needs_tensors: bool = False
+    models: bool | str = False
 
     @property
     def document(self) -> str:
@@ -87,6 +90,8 @@ class Check:
 
     def inapplicable(self, traits: Traits) -> str | None:
         """Say why the check does not apply to a layer with these traits, or return None if it does."""
+        if traits.model and not self.models:
+            return "applies to layers, not to a whole model"
         for name, values in self.exempt.items():
             value = getattr(traits, name)
             exempting = values if isinstance(values, tuple) else (values,)
@@ -113,12 +118,23 @@ def check(
     across_backends: bool = False,
     stage: Stage | None = None,
     needs_tensors: bool = False,
+    models: bool | str = False,
 ) -> Callable[[Callable[..., Finding | Iterable[Finding]]], Check]:
     """Make a check of a function that takes a `Trial`. See `Check` for the arguments."""
 
     def make(function: Callable[..., Finding | Iterable[Finding]]) -> Check:
         return Check(
-            code, slug, function, requires, exempt or {}, needs or {}, advisory, across_backends, stage, needs_tensors
+            code,
+            slug,
+            function,
+            requires,
+            exempt or {},
+            needs or {},
+            advisory,
+            across_backends,
+            stage,
+            needs_tensors,
+            models,
         )
 
     return make

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from layerwright.cases.inferred import Inferred
+from layerwright.cases.source import WrittenCase
 from layerwright.cases.targets import Overrides, Target
 from layerwright.core.finding import Finding, Outcome
 
@@ -155,7 +156,14 @@ class ObserveCase:
     first: Any
 
 
-Task = ListCases | PlanCase | CheckCase | ObserveCase
+@dataclass(frozen=True)
+class WriteCase:
+    """Infer what a case leaves open and write it as source text. Answer: `CaseWritten` or `TargetUnusable`."""
+
+    address: CaseAddress
+
+
+Task = ListCases | PlanCase | CheckCase | ObserveCase | WriteCase
 
 
 # Answers of a child.
@@ -208,6 +216,25 @@ class CasePlanned(FinalAnswer):
 
     inferred: Inferred
     variants: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class CaseWritten(FinalAnswer):
+    """A case as text and as source.
+
+    Attributes:
+        text: The case in one line.
+        status: As in `Case`.
+        notes: As in `Case`.
+        written: The case as source text.
+        folders: The folders that its imports need on the path.
+    """
+
+    text: str
+    status: str
+    notes: tuple[str, ...]
+    written: WrittenCase
+    folders: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from layerwright.cases.candidates import infer
+from layerwright.cases.models import cases_of_model, is_model, model_cases_of_function
 from layerwright.cases.pairwise import expanded
 from layerwright.cases.sweep import suggested, variant
 from layerwright.checks.discovery import check_by_code
@@ -29,7 +30,7 @@ def declared_cases(
     """Yield the cases that arguments of `lw.check` declare, their variants too; some perhaps still to be inferred.
 
     Raises:
-        UsageError: If `layer` is neither a layer class nor a case nor a list of them, or a code or trait is unknown.
+        UsageError: If `layer` is no layer class, case or model, nor a list of them, or a code or trait is unknown.
     """
     if isinstance(layer, (list, tuple)):
         for one in layer:
@@ -37,14 +38,16 @@ def declared_cases(
         return
     if isinstance(layer, Case):
         cases: tuple[Case, ...] = (layer,)
+    elif hasattr(layer, "get_config") and not isinstance(layer, type) and is_model(layer):
+        cases = tuple(cases_of_model(layer, inputs, traits or {}))
     elif hasattr(layer, "get_config") and not isinstance(layer, type):
-        raise UsageError(f"check() takes a layer class or a Case (got the layer {layer!r}); pass its class.")
+        raise UsageError(f"check() takes a layer class, a Case or a model (got the layer {layer!r}); pass its class.")
     elif not callable(layer):
-        raise UsageError(f"check() takes a layer class or a Case (got {layer!r}).")
+        raise UsageError(f"check() takes a layer class, a Case or a model (got {layer!r}).")
     elif init is not None or inputs is not None or call is not None or traits:
         cases = (Case(layer, init or {}, inputs, call or {}, traits_from(traits or {})),)
     else:
-        cases = cases_for([layer])[layer]
+        cases = model_cases_of_function(layer) or cases_for([layer])[layer]
     for case in cases:
         yield from (with_expectations(each, expect) for each in expanded(case))
 

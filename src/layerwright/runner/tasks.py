@@ -5,8 +5,9 @@ from functools import singledispatch
 
 from layerwright.cases.candidates import infer, is_complete
 from layerwright.cases.inferred import Inferred
+from layerwright.cases.source import write_case
 from layerwright.cases.sweep import variant
-from layerwright.cases.targets import Overrides, Target, find_cases
+from layerwright.cases.targets import Overrides, Target, find_cases, import_folder
 from layerwright.checks.discovery import check_by_code, check_of_stage
 from layerwright.core.case import Case
 from layerwright.core.check import Check
@@ -19,6 +20,7 @@ from layerwright.runner.messages import (
     CaseDescribed,
     CasePlanned,
     CasesListed,
+    CaseWritten,
     CheckCase,
     CheckFinished,
     CheckStarted,
@@ -32,6 +34,7 @@ from layerwright.runner.messages import (
     PlanCase,
     TargetUnusable,
     Task,
+    WriteCase,
 )
 from layerwright.runner.plan import variants_of, with_expectations
 
@@ -86,6 +89,12 @@ def _observe_case(task: ObserveCase, send: Send) -> None:
     checker = CaseChecker(_known(_at(task.case.address), task.case), task.seed, task.outcomes)
     observed, findings = checker.observe(check_by_code(task.code), task.first)
     send(Observed(*observed) if observed else NotObserved([finding.portable() for finding in findings]))
+
+
+@_do.register
+def _write_case(task: WriteCase, send: Send) -> None:
+    case = infer(_at(task.address))
+    send(CaseWritten(str(case), case.status, case.notes, write_case(case), (import_folder(task.address.target),)))
 
 
 def _declared(target: Target, overrides: Overrides) -> list[Case]:

@@ -7,7 +7,7 @@ from layerwright.core.finding import Finding
 from layerwright.trial.trial import Trial
 
 
-@check("LW301", "batch-independence", requires=("LW305",), exempt={"batch": "coupled"})
+@check("LW301", "batch-independence", requires=("LW305",), exempt={"batch": "coupled"}, models="samples")
 def batch_independence(trial: Trial) -> Finding:
     """In inference, no sample's output depends on another sample of the batch.
 

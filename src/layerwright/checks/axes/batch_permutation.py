@@ -11,7 +11,9 @@ from layerwright.trial.subject import caller, draws, tolerance
 from layerwright.trial.trial import Trial
 
 
-@check("LW304", "batch-permutation", requires=("LW301",), exempt={"batch": "coupled", "stateful": True})
+@check(
+    "LW304", "batch-permutation", requires=("LW301",), exempt={"batch": "coupled", "stateful": True}, models="samples"
+)
 def batch_permutation(trial: Trial) -> Finding:
     """In inference, another order of the samples changes only the order of the outputs.
 

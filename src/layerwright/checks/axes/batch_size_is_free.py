@@ -13,7 +13,7 @@ from layerwright.trial.subject import caller, draws, larger, tolerance
 from layerwright.trial.trial import Trial
 
 
-@check("LW303", "batch-size-is-free", requires=("LW301", "LW204"), exempt={"batch": "coupled"})
+@check("LW303", "batch-size-is-free", requires=("LW301", "LW204"), exempt={"batch": "coupled"}, models="samples")
 def batch_size_is_free(trial: Trial) -> Finding:
     """In inference, a sample's output does not depend on the batch size.
 

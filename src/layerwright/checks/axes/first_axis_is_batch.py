@@ -14,7 +14,7 @@ from layerwright.trial.subject import caller, larger
 from layerwright.trial.trial import Trial
 
 
-@check("LW305", "first-axis-is-batch", requires=("LW901",), exempt={"batch": "coupled"})
+@check("LW305", "first-axis-is-batch", requires=("LW901",), exempt={"batch": "coupled"}, models=True)
 def first_axis_is_batch(trial: Trial) -> Finding:
     """Axis 0 of every output is the batch axis: one row per sample, in the order of the samples.
 

@@ -10,7 +10,7 @@ from layerwright.trial.policies import LOW_PRECISION_POLICIES, Version, computes
 from layerwright.trial.trial import Trial
 
 
-@check("LW601", "policy-is-honoured", requires=("LW201",))
+@check("LW601", "policy-is-honoured", requires=("LW201",), models=True)
 def policy_is_honoured(trial: Trial) -> Finding:
     """Under a dtype policy, variables have its variable dtype and outputs its compute dtype.
 

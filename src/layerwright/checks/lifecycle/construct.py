@@ -12,7 +12,7 @@ from layerwright.trial.trial import Trial
 SUPER_FIRST = "Call `super().__init__(**kwargs)` first in `__init__`, before you assign anything to `self`."
 
 
-@check("LW101", "construct", stage="construct")
+@check("LW101", "construct", stage="construct", models=True)
 def construct(trial: Trial) -> Finding:
     """The layer can be constructed.
 

@@ -33,7 +33,7 @@ FIX = (
 )
 
 
-@check("LW505", "low-precision-tracks", requires=("LW601",), exempt={"stateful": True})
+@check("LW505", "low-precision-tracks", requires=("LW601",), exempt={"stateful": True}, models="precision")
 def low_precision_tracks(trial: Trial) -> Finding:
     """In float16 and bfloat16 the layer computes the same as in float32, up to the precision of the dtype.
 

@@ -16,7 +16,7 @@ FIX = (
 )
 
 
-@check("LW901", "inference-is-repeatable", requires=("LW102",), exempt={"stateful": True})
+@check("LW901", "inference-is-repeatable", requires=("LW102",), exempt={"stateful": True}, models=True)
 def inference_is_repeatable(trial: Trial) -> Finding:
     """In inference, the same inputs give the same outputs, regardless of earlier calls.
 

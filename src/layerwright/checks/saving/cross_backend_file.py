@@ -36,7 +36,7 @@ class Observation:
     problem: str = ""
 
 
-@check("LW709", "cross-backend-file", requires=("LW706",), across_backends=True, needs_tensors=True)
+@check("LW709", "cross-backend-file", requires=("LW706",), across_backends=True, needs_tensors=True, models=True)
 def cross_backend_file(first: Observation, second: Observation) -> Finding:  # noqa: ARG001 - the second has the answer
     """A `.keras` file saved on one backend loads on the others with the same weights.
 

@@ -25,7 +25,7 @@ FIX = (
 )
 
 
-@check("LW801", "compiled-equals-eager", requires=("LW901", "LW903"))
+@check("LW801", "compiled-equals-eager", requires=("LW901", "LW903"), models=True)
 def compiled_equals_eager(trial: Trial):
     """The compiled layer gives the same outputs and the same new state as an eager call.
 

@@ -29,6 +29,7 @@ FIX = "Compute only with `keras.ops` on tensors and the layer's variables. Read 
     "export",
     requires=("LW202", "LW208", "LW303", "LW801", "LW804"),
     exempt={"fixed_shape": True, "stateful": True},
+    models=True,
 )
 def export(trial: Trial) -> Finding:
     """A model that contains the layer can be exported, and the exported model gives the same outputs.

@@ -11,6 +11,7 @@ from layerwright.cli.options import (
     EVERY_CORE,
     Backends,
     Ignore,
+    Imports,
     Jobs,
     Seed,
     Select,
@@ -34,6 +35,10 @@ Examples:
 
     layerwright check src/my_package --select LW3,LW7 --format github
 
+    layerwright check train.py:build_model                     every layer of yours in a model, as the model calls it
+
+    layerwright check model.keras --import my_layers.py        the same for a saved model
+
     layerwright check my_layers.py --expect 'LW301=normalises over the batch by design'
 
     layerwright check my_layers.py --format html --output report.html
@@ -49,7 +54,8 @@ def check(
         typer.Argument(
             metavar="TARGET...",
             help="`file.py`, `file.py:Layer`, `package.module`, `package.module:Layer`, a folder, or a pattern such as "
-            "`'layers/*.py'` or `'file.py:Quant*'`.",
+            "`'layers/*.py'` or `'file.py:Quant*'`. A model: `train.py:build_model`, a function that returns one; "
+            "`train.py:model`; or `model.keras`.",
         ),
     ],
     inputs: Annotated[
@@ -65,6 +71,7 @@ def check(
         list[str] | None,
         typer.Option("--init", help="A constructor argument, such as `units=4`. Repeatable.", metavar="NAME=VALUE"),
     ] = None,
+    imports: Imports = None,
     backend: Backends = None,
     select: Select = None,
     ignore: Ignore = None,
@@ -102,7 +109,9 @@ def check(
 ) -> None:
     """Check the Keras layers in each TARGET: what fails, on which backend, why it matters and how to fix it.
 
-    For a layer with no declared case and without --input, a case is inferred; the report says which.
+    For a layer with no declared case and without --input, a case is inferred; the report says which. In a model, each
+    layer that is not one of Keras's own is checked with the arguments, shapes, dtypes and masks that the model gives
+    it, and so is the model itself: samples, padding, saving, export, compilation, half precision.
     """
     from layerwright.cases.search import find_targets
     from layerwright.cases.targets import Overrides
@@ -123,7 +132,7 @@ def check(
         seed=seed,
         sweep=sweep,
     )
-    parsed = find_targets(targets)
+    parsed = find_targets(targets, imports or ())
     check_format(output_format)
     check_writable(output)
     with on_terminal() as draw:
