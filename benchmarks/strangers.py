@@ -9,7 +9,9 @@ The layers are those of public packages, installed with pip into the folder that
 example scripts of keras.io, from the folder that `--examples` names or else cloned with git. Of each script, only the
 definitions are kept (`definitions.py`). Packages and scripts are imported, so their code runs on this machine.
 
-`layerwright check` runs once for each package and each script. Its report is saved in the folder `results`.
+`layerwright check` runs once for each package and each script. Its report is saved in the folder `results`. "called"
+counts the layers whose case passes LW102, so that they accept their inputs. Only a reader can tell whether the authors
+meant such inputs.
 """
 
 import argparse
@@ -32,13 +34,41 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-EXAMPLES = "https://github.com/keras-team/keras-io"
+EXAMPLE = "examples/"
+KERAS_IO = "https://github.com/keras-team/keras-io"
 CHECK = "from layerwright.cli.main import main; main()"
-PACKAGES: dict[str, str] = {}
-"""What is installed, and the modules that are checked: `package` or `package/folder`, with blanks between them."""
-NEEDED: tuple[str, ...] = ()
+PACKAGES = {
+    "keras-rs==0.4.0": "keras_rs",
+    "HGQ2==0.2.0": "hgq",
+    "bayesflow==2.0.12": "bayesflow",
+    "keras-hexagdly==0.7.0": "keras_hexagdly",
+    "qkeras-v3==1.2.1": "qkeras",
+    "keras-lmu==0.9.0": "keras_lmu",
+    "keras-tcn==3.5.7": "tcn",
+    "kapre==0.4.1": "kapre",
+    "ncps==1.0.1": "ncps/keras",
+    "bert4keras3==1.6.6": "bert4keras3",
+    "keras-vision==0.6.3": "keras_vision",
+    "keras-aug==1.1.1": "keras_aug",
+    "k3im==0.1.1": "k3im",
+    "kgcnn==4.0.2": "kgcnn",
+    "k3-node==1.0.0": "k3_node",
+    "keras-hub==0.32.0": "keras_hub",
+}
+"""What is installed, and the folder of it that is checked."""
+NEEDED = (
+    "quantizers==1.2.2",
+    "tqdm==4.70.1",
+    "regex==2026.11.19",
+    "seaborn==0.13.2",
+    "kagglehub==1.0.3",
+    "kagglesdk==0.1.38",
+    "tokenizers==0.23.3",
+    "sentencepiece==0.2.3",
+)
 """What the packages need and Layerwright does not."""
 SECONDS_TO_STOP = 60
+STATES = ("declared", "inferred", "undetermined", "skipped")
 
 
 @dataclass(frozen=True)
@@ -65,11 +95,8 @@ def main() -> None:
     """Fetch the sources, check them on one backend, and print the figures."""
     options = _options()
     folder = options.folder.resolve()
-    sources = [
-        source
-        for source in (*examples(folder, options.examples, options.resume), *packages(folder))
-        if not options.only or any(fnmatch.fnmatch(source.name, pattern) for pattern in options.only.split(","))
-    ]
+    wanted = options.only.split(",") if options.only else ["*"]
+    sources = [*examples(folder, options.examples, wanted, options.resume), *packages(folder, wanted)]
     selected = re.sub(r"\W+", "-", options.select) or "all"
     results = folder / "results" / f"{options.backend}-{selected}"
     results.mkdir(parents=True, exist_ok=True)
@@ -88,7 +115,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--backend", default="torch", help="the backend to check on; by default torch")
     parser.add_argument("--select", default="", help="codes of checks, separated by commas; by default all")
-    parser.add_argument("--only", default="", help="names of packages and scripts, or patterns, separated by commas")
+    parser.add_argument("--only", default="", help="names or patterns, separated by commas: 'HGQ2*,examples/vision*'")
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "strangers", help="where all files are kept")
     parser.add_argument("--examples", type=Path, help="a folder with example scripts; by default keras.io is cloned")
     parser.add_argument("--resume", action="store_true", help="reuse the saved reports")
@@ -100,12 +127,16 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def examples(folder: Path, scripts: Path | None, resume: bool) -> list[Source]:
+def examples(folder: Path, scripts: Path | None, wanted: Sequence[str], resume: bool) -> list[Source]:
     """Return the example scripts that define layers, reduced to their definitions."""
+    if not any(pattern == "*" or pattern.startswith(EXAMPLE) for pattern in wanted):
+        return []
     if scripts is None:
         clone = folder / "keras-io"
         if not clone.exists():
-            subprocess.run(["git", "clone", "--quiet", "--depth", "1", EXAMPLES, clone], check=True)
+            options = ["--quiet", "--depth", "1", "--filter", "blob:none", "--no-checkout"]
+            subprocess.run(["git", "clone", *options, KERAS_IO, str(clone)], check=True)
+            subprocess.run(["git", "-C", str(clone), "checkout", "HEAD", "--", "examples/*.py"], check=True)
         scripts = clone / "examples"
     reduced = folder / "examples"
     if not (resume and (reduced / "definitions.json").exists()):
@@ -114,18 +145,24 @@ def examples(folder: Path, scripts: Path | None, resume: bool) -> list[Source]:
         program = Path(__file__).with_name("definitions.py")
         command = [sys.executable, str(program), str(scripts.resolve()), str(reduced)]
         subprocess.run(command, env=_environment("tensorflow"), stdout=subprocess.DEVNULL, check=True)
-    return [Source(f"examples/{file.stem}", (str(file),)) for file in sorted(reduced.glob("*.py"))]
+    found = [Source(f"{EXAMPLE}{file.stem}", (str(file),)) for file in sorted(reduced.glob("*.py"))]
+    return [source for source in found if _is_wanted(source.name, wanted)]
 
 
-def packages(folder: Path) -> Iterator[Source]:
+def packages(folder: Path, wanted: Sequence[str]) -> Iterator[Source]:
     """Yield the packages, installed each in a folder of its own and without what they require."""
     needed = folder / "needed"
-    for requirement in NEEDED:
+    chosen = {requirement: module for requirement, module in PACKAGES.items() if _is_wanted(requirement, wanted)}
+    for requirement in NEEDED if chosen else ():
         _install(requirement, needed)
-    for requirement, modules in PACKAGES.items():
+    for requirement, module in chosen.items():
         place = folder / "packages" / requirement.partition("==")[0]
         _install(requirement, place)
-        yield Source(requirement, tuple(str(place / module) for module in modules.split()), (place, needed))
+        yield Source(requirement, (str(place / module),), (place, needed))
+
+
+def _is_wanted(name: str, wanted: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatch(name, pattern) for pattern in wanted)
 
 
 def _install(requirement: str, place: Path) -> None:
@@ -202,11 +239,11 @@ def print_figures(checked: dict[Source, dict[str, Any]]) -> None:
     if scripts:
         rows = {f"{len(scripts)} example scripts": scripts, **rows}
     rows["all"] = list(checked.values())
-    words = ("layers", "declared", "inferred", "undetermined", "skipped", "failed", "warned", "broke", "CPU s a layer")
-    print(f"\n{'':<28}" + "".join(f"{word:>14}" for word in words))
+    words = (*STATES, "called", "failed", "warned", "broke", "CPU s a layer")
+    print(f"\n{'':<28}{'layers':>8}" + "".join(f"{word:>14}" for word in words))
     for name, parts in rows.items():
         figures = _figures(parts)
-        print(f"{name:<28}" + "".join(f"{figures[word]:>14}" for word in words))
+        print(f"{name:<28}{figures['layers']:>8}" + "".join(f"{figures[word]:>14}" for word in words))
     for outcome in ("failed", "warned", "errored"):
         counts = Counter(
             finding["code"] for run, finding in _findings(checked.values()) if finding["outcome"] == outcome
@@ -220,14 +257,12 @@ def print_figures(checked: dict[Source, dict[str, Any]]) -> None:
 
 def _figures(parts: Sequence[dict[str, Any]]) -> dict[str, str]:
     runs = [run for done in parts for run in done["report"]["runs"]]
-    states = Counter(map(_state, runs))
+    counts = Counter(map(_state, runs))
+    counts["called"] = sum(map(_was_called, runs))
     outcomes = Counter(finding["outcome"] for _, finding in _findings(parts))
     count = max(1, len(runs))
     seconds = sum(done["cpu_seconds"] for done in parts)
-    shares = {
-        state: f"{states[state]} ({states[state] / count:.0%})"
-        for state in ("declared", "inferred", "undetermined", "skipped")
-    }
+    shares = {word: f"{counts[word]} ({counts[word] / count:.0%})" for word in (*STATES, "called")}
     named = {"failed": "failed", "warned": "warned", "broke": "errored"}
     found = {word: str(outcomes[outcome]) for word, outcome in named.items()}
     return {"layers": str(len(runs)), **shares, **found, "CPU s a layer": f"{seconds / count:.2f}"}
@@ -237,6 +272,11 @@ def _state(run: dict[str, Any]) -> str:
     if all(finding["outcome"] == "skipped" for finding in run["findings"]):
         return "skipped"
     return str(run["case_status"])
+
+
+def _was_called(run: dict[str, Any]) -> bool:
+    """Whether the layer could be called: a case that the layer refuses is inferred too."""
+    return any(finding["code"] == "LW102" and finding["outcome"] == "passed" for finding in run["findings"])
 
 
 def _findings(parts: Iterable[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
@@ -254,6 +294,7 @@ def summary(checked: dict[Source, dict[str, Any]]) -> list[dict[str, Any]]:
             "layer": run["layer"],
             "place": place(run["target"]),
             "status": _state(run),
+            "called": _was_called(run),
             "case": run["case"]["text"],
             "evidence": run["case_evidence"],
             "found": [f"{each['code']} {each['outcome']}" for each in run["findings"] if each["outcome"] != "passed"],
