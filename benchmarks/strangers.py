@@ -118,7 +118,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", default="", help="names or patterns, separated by commas: 'HGQ2*,examples/vision*'")
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "strangers", help="where all files are kept")
     parser.add_argument("--examples", type=Path, help="a folder with example scripts; by default keras.io is cloned")
-    parser.add_argument("--resume", action="store_true", help="reuse the saved reports")
+    parser.add_argument(
+        "--resume", action="store_true", help="reuse the saved reports, unless a higher --timeout can complete them"
+    )
     parser.add_argument("--processes", type=int, default=2, help="how many packages and scripts to check at once")
     parser.add_argument("--timeout", type=float, default=3600, help="the time limit of a package or script, in seconds")
     parser.add_argument("--sample", type=int, default=0, help="how many inferred cases to print, drawn at random")
@@ -186,7 +188,8 @@ def check(source: Source, results: Path, options: argparse.Namespace) -> dict[st
     saved = results / f"{source.name.replace('/', '-')}.json"
     if options.resume and saved.exists():
         read: dict[str, Any] = json.loads(saved.read_text("utf-8"))
-        return read
+        if not read["was_stopped"] or options.timeout <= read["time_limit"]:
+            return read
     command = [sys.executable, "-c", CHECK, "check", *source.targets, "--backend", options.backend]
     command += ["--format", "json", "--jobs", "1", *(["--select", options.select] if options.select else [])]
     start = time.monotonic()
@@ -203,6 +206,7 @@ def check(source: Source, results: Path, options: argparse.Namespace) -> dict[st
         "source": source.name,
         "status": status,
         "was_stopped": was_stopped,
+        "time_limit": options.timeout,
         "wall_seconds": round(time.monotonic() - start, 1),
         "cpu_seconds": round(used, 1),
         "errors": errors.read_text("utf-8", "replace").splitlines()[-200:],
