@@ -58,6 +58,7 @@ PACKAGES = {
 """What is installed, and the folder of it that is checked."""
 NEEDED = (
     "quantizers==1.2.2",
+    "dm-tree==0.1.10",
     "tqdm==4.70.1",
     "regex==2026.11.19",
     "seaborn==0.13.2",
