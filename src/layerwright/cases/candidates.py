@@ -12,11 +12,11 @@ from layerwright.cases.budget import Budget
 from layerwright.cases.conventions import is_conventional, values_for
 from layerwright.cases.corrections import amendments, corrections
 from layerwright.cases.evidence import gather
-from layerwright.cases.evidence.kinds import Known, Subject
+from layerwright.cases.evidence.kinds import Known, Subject, TensorFacts
 from layerwright.cases.inferred import encoded
 from layerwright.cases.judge import Verdict, construct, judge
 from layerwright.cases.observation import Use
-from layerwright.cases.proposals import contradicts, proposals
+from layerwright.cases.proposals import USUAL, contradicts, proposals
 from layerwright.cases.refusals import is_avoidable, is_own_defect, most_telling
 from layerwright.cases.signatures import constructor_parameters, is_required
 from layerwright.cases.smaller import smaller_cases
@@ -32,6 +32,7 @@ MOST_CONSTRUCTIBLE = 4
 MOST_TRIED = 48
 MOST_KEYS = 6
 MOST_SMALLER = 3
+MOST_ADAPTED = 8
 ENOUGH_DEFECTS = 6
 OF_A_PARENT = 0.3
 """The part of the time that is left which working out another layer's case may take."""
@@ -76,6 +77,8 @@ class _Inference:
         self.budget = budget
         self.depth = depth
         self.others = {} if others is None else others
+        self.known: Known | None = None
+        self.is_seen = False
         self.refusals: list[BaseException] = []
         self.tried: dict[str, Verdict] = {}
         self.order: list[tuple[_Construction, Verdict, str]] = []
@@ -191,7 +194,7 @@ class _Inference:
         return len({str(cause) for cause in causes}) == 1 and is_own_defect(causes[0])
 
     def _judged(self, construction: _Construction, case: Case, why: str) -> Verdict | None:
-        key = str((construction.case.init, case.inputs, case.call))
+        key = str((construction.case.init, case.inputs, case.call, case.adapt))
         if key in self.tried:
             return None
         verdict = judge(case)
@@ -202,8 +205,10 @@ class _Inference:
     def _ways(self, construction: _Construction) -> Iterator[tuple[Case, str]]:
         """Yield the case with inputs and the evidence for them: those seen, those proposed, what errors ask for."""
         instance, _ = construct(construction.case)
-        known = gather.facts(self._subject(instance))
+        known = self.known = gather.facts(self._subject(instance))
         case = construction.case
+        if hasattr(instance, "adapt"):
+            yield from self._adapted(case, known)
         if known.batch:
             case = replace(case, traits=with_batch(case.traits, known.batch))
         for use in construction.uses:
@@ -241,7 +246,14 @@ class _Inference:
                     return
             waiting += better[:1]
 
+    def _adapted(self, case: Case, known: Known) -> Iterator[tuple[Case, str]]:
+        """Yield the case with inputs that the layer was adapted to before."""
+        for proposed in itertools.islice(proposals(case, known), MOST_ADAPTED):
+            if isinstance(proposed.inputs, InputSpec):
+                yield replace(proposed, adapt=proposed.inputs), "the layer has adapt()"
+
     def _chosen(self, construction: _Construction, verdict: Verdict, why: str) -> Case:
+        self.is_seen = why.endswith("calls it so")
         case = _with_arguments_noted(replace(construction, case=verdict.case), self.case)
         because = f" ({why})" if why else ""
         note = f"inferred input shape {inputs_text(case)}{because}; override with --input"
@@ -251,13 +263,28 @@ class _Inference:
                 *notes,
                 'axis 0 seems to hold nodes, not samples; declare batch="graph", or another value to check it',
             )
-        return replace(case, notes=notes, inferred=(*case.inferred, "inputs"))
+        chosen = replace(case, notes=notes, inferred=(*case.inferred, "inputs"))
+        return replace(chosen, alternatives=self._alternatives(chosen))
+
+    def _alternatives(self, chosen: Case) -> tuple[Case, ...]:
+        """Return the case with inputs of other ranks, if nothing says which rank the layer takes."""
+        spec = chosen.inputs
+        known = self.known
+        is_open = known is not None and not known.keys and known.tensors.get(None, TensorFacts()).rank is None
+        is_guess = known is not None and known.guessed.get(None, TensorFacts()).rank is None
+        if not (is_open and is_guess) or not isinstance(spec, InputSpec) or chosen.call or self.is_seen:
+            return ()
+        least = known.tensors.get(None, TensorFacts()).least_rank if known is not None else 1
+        shapes = [USUAL[rank] for rank in (3, 2, 4) if rank >= least and rank != len(spec.shape)]
+        last = spec.shape[-1:] if len(spec.shape) > 1 else ()
+        others = (replace(spec, shape=(*shape[:-1], *(last or shape[-1:]))) for shape in shapes)
+        return tuple(replace(chosen, inputs=other) for other in others)
 
     def _uncallable(self) -> Case:
         errors = [verdict.error for _, verdict, _ in self.order if verdict.error is not None]
         construction, verdict, _ = self.order[errors.index(most_telling(errors))]
         first, last = inputs_text(self.order[0][1].case), inputs_text(self.order[-1][1].case)
-        note = f"the layer accepted none of {len(errors)} input shapes tried, from {first} to {last}; give one with --input"
+        note = f"the layer accepted none of {len(errors)} inputs tried, from {first} to {last}; give one with --input"
         case = _with_arguments_noted(replace(construction, case=verdict.case), self.case)
         inferred = (*case.inferred, "inputs")
         return replace(case, notes=(*case.notes, note), inferred=inferred, undetermined=is_avoidable(errors))
