@@ -17,7 +17,7 @@ from layerwright.cases.inferred import encoded
 from layerwright.cases.judge import Verdict, construct, judge
 from layerwright.cases.observation import Use
 from layerwright.cases.proposals import USUAL, contradicts, proposals
-from layerwright.cases.refusals import is_avoidable, is_own_defect, most_telling
+from layerwright.cases.refusals import is_avoidable, is_own_defect, most_telling, reason_to_skip
 from layerwright.cases.signatures import constructor_parameters, is_required
 from layerwright.cases.smaller import smaller_cases
 from layerwright.core.case import Case, InputSpec, with_batch
@@ -169,8 +169,10 @@ class _Inference:
         case = _with_arguments_noted(_Construction(replace(self.case, init=init), ""), self.case)
         if self.case.inputs is not None:
             return case
-        undetermined = bool(case.inferred) and is_avoidable(self.refusals)
-        return replace(case, inputs=TIME, inferred=(*case.inferred, "inputs"), undetermined=undetermined)
+        undetermined = is_avoidable(self.refusals, has_guesses=bool(case.inferred))
+        inferred = (*case.inferred, "inputs")
+        skip = reason_to_skip(self.refusals)
+        return replace(case, inputs=TIME, inferred=inferred, undetermined=undetermined and not skip, skip=skip)
 
     # How it is called.
 
@@ -287,7 +289,11 @@ class _Inference:
         note = f"the layer accepted none of {len(errors)} inputs tried, from {first} to {last}; give one with --input"
         case = _with_arguments_noted(replace(construction, case=verdict.case), self.case)
         inferred = (*case.inferred, "inputs")
-        return replace(case, notes=(*case.notes, note), inferred=inferred, undetermined=is_avoidable(errors))
+        undetermined = is_avoidable(errors, has_guesses=bool(case.inferred))
+        skip = reason_to_skip(errors)
+        return replace(
+            case, notes=(*case.notes, note), inferred=inferred, undetermined=undetermined and not skip, skip=skip
+        )
 
 
 def _with_arguments_noted(construction: _Construction, declared: Case) -> Case:

@@ -22,6 +22,7 @@ class Inferred:
         batch: The trait of this name.
         adapt: As in `Case`.
         alternatives: The inputs of those in `Case`.
+        skip: As in `Case`.
     """
 
     init: Mapping[str, Any]
@@ -33,6 +34,7 @@ class Inferred:
     batch: str
     adapt: Any = None
     alternatives: tuple[Any, ...] = ()
+    skip: str = ""
 
     @classmethod
     def of(cls, declared: Case, known: Case) -> "Inferred":
@@ -49,6 +51,7 @@ class Inferred:
             known.traits.batch,
             known.adapt,
             tuple(one.inputs for one in known.alternatives),
+            known.skip,
         )
 
     def applied_to(self, declared: Case) -> Case:
@@ -63,6 +66,7 @@ class Inferred:
             undetermined=self.undetermined,
             traits=with_batch(declared.traits, self.batch),
             adapt=self.adapt,
+            skip=self.skip,
         )
         return replace(case, alternatives=tuple(case.with_inputs(inputs) for inputs in self.alternatives))
 
