@@ -21,6 +21,7 @@ from layerwright.core.finding import (
     skipped,
     with_identity,
 )
+from layerwright.trial.graph import completed
 from layerwright.trial.trial import Trial
 
 
@@ -115,6 +116,8 @@ class CaseChecker:
         for finding in self._guarded(check):
             if self.case.undetermined and check.stage and finding.outcome is Outcome.FAILED:
                 finding = _undetermined(finding)
+            if isinstance(check.models, str) and self.case.traits.model:
+                finding = completed(self.trial, check.models, finding)
             expected = as_expected(finding, check, self.case.expect)
             yield with_identity(expected, check.code, check.slug, time.perf_counter() - started)
             started = time.perf_counter()
