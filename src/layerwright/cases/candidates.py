@@ -1,66 +1,57 @@
-"""Infer a case: construct the layer from conventional values, then try inputs until it can be called."""
+"""Infer a case: gather evidence, propose constructor arguments and inputs, judge them, and take the best."""
 
 import inspect
 import itertools
+import pickle
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from layerwright.cases.conventions import values_for
-from layerwright.cases.refusals import is_avoidable, most_telling
-from layerwright.cases.signatures import call_parameters, constructor_parameters, is_required
-from layerwright.core.case import Case, InputSpec
+from layerwright.cases.budget import Budget
+from layerwright.cases.conventions import is_conventional, values_for
+from layerwright.cases.corrections import amendments, corrections
+from layerwright.cases.evidence import gather
+from layerwright.cases.evidence.kinds import Known, Subject
+from layerwright.cases.inferred import encoded
+from layerwright.cases.judge import Verdict, construct, judge
+from layerwright.cases.observation import Use
+from layerwright.cases.proposals import contradicts, proposals
+from layerwright.cases.refusals import is_avoidable, is_own_defect, most_telling
+from layerwright.cases.signatures import constructor_parameters, is_required
+from layerwright.cases.smaller import smaller_cases
+from layerwright.core.case import Case, InputSpec, with_batch
 from layerwright.core.errors import LayerError
 from layerwright.trial.trial import Trial
 
-MOST_CONSTRUCTIONS = 12
-MOST_KEYS = 6
+SECONDS = 6.0
+"""How long working a case out may take: a tenth of the usual time limit of a check."""
 
+MOST_CONSTRUCTIONS = 12
+MOST_CONSTRUCTIBLE = 4
+MOST_TRIED = 48
+MOST_KEYS = 6
+MOST_SMALLER = 3
+ENOUGH_DEFECTS = 6
+OF_A_PARENT = 0.3
+"""The part of the time that is left which working out another layer's case may take."""
+
+DEEPEST = 2
 TIME = InputSpec((None, 10, 5))
 FEATURES = InputSpec((None, 5))
-IMAGE = InputSpec((None, 8, 9, 3))
-IDS = InputSpec((None, 10), "int32")
-ID = InputSpec((None,), "int32")
-VOLUME = InputSpec((None, 6, 7, 8, 2))
-SQUARE_FEATURES = (InputSpec((None, 10, 4)), InputSpec((None, 10, 8)), InputSpec((None, 4)), InputSpec((None, 8)))
-
-INTEGER_WORDS = re.compile(
-    r"ids?|(.*_)?(ids|indices|index|tokens|codes|labels)|vocab.*|input_dim|num_embeddings|codebook"
-)
-IMAGE_WORDS = re.compile(r"images?|imgs?|pixels|feature_maps?|height|width")
 
 
-def infer(case: Case) -> Case:
-    """Fill in the constructor arguments and inputs that `case` leaves open, by trying.
+def infer(case: Case, seconds: float = SECONDS) -> Case:
+    """Fill in the constructor arguments and inputs that `case` leaves open.
 
     A layer that cannot be constructed or called with anything tried comes back with what brings out its most telling
     error; `notes` says what was tried. It is `undetermined` if other arguments or inputs might work.
+
+    Args:
+        case: The case.
+        seconds: How long that may take.
     """
-    if is_complete(case):
-        return case
-    constructed, refusals = _with_constructor_arguments(case)
-    if constructed.inputs is not None:
-        return constructed
-    if refusals:
-        undetermined = bool(constructed.inferred) and is_avoidable(refusals)
-        inferred = (*constructed.inferred, "inputs")
-        return replace(constructed, inputs=TIME, inferred=inferred, undetermined=undetermined)
-    tried: list[tuple[Case, BaseException]] = []
-    for candidate in _candidates(constructed):
-        if candidate is None:
-            continue
-        error = _error_unless_it_works(candidate)
-        if error is None:
-            return _with_note(candidate, constructed)
-        tried.append((candidate, error))
-    first, last = _inputs_text(tried[0][0]), _inputs_text(tried[-1][0])
-    note = f"the layer accepted none of {len(tried)} input shapes tried, from {first} to {last}; give one with --input"
-    errors = [error for _, error in tried]
-    chosen = tried[errors.index(most_telling(errors))][0]
-    inferred = (*constructed.inferred, "inputs")
-    notes = (*constructed.notes, note)
-    return replace(chosen, notes=notes, inferred=inferred, undetermined=is_avoidable(errors))
+    return case if is_complete(case) else _Inference(case, Budget(seconds)).result()
 
 
 def is_complete(case: Case) -> bool:
@@ -68,40 +59,247 @@ def is_complete(case: Case) -> bool:
     return case.inputs is not None and not _missing(case)
 
 
-def _with_constructor_arguments(case: Case) -> tuple[Case, list[BaseException]]:
-    """Return the case with arguments with which the layer can be constructed, and called where some allow it.
+@dataclass(frozen=True)
+class _Construction:
+    """A case with constructor arguments that work, the evidence for them, and the calls that were seen with them."""
 
-    If there are none, also return the errors that were raised.
-    """
-    constructible: list[Case] = []
-    errors: list[BaseException] = []
-    for init in itertools.islice(_constructions(case), MOST_CONSTRUCTIONS):
-        candidate = _constructed(case, init)
-        error = _error(candidate)
+    case: Case
+    why: str
+    uses: tuple[Use, ...] = ()
+
+
+class _Inference:
+    """One search for the way in which a layer is constructed and called."""
+
+    def __init__(self, case: Case, budget: Budget, depth: int = 0, others: dict[Any, Case] | None = None) -> None:
+        self.case = case
+        self.budget = budget
+        self.depth = depth
+        self.others = {} if others is None else others
+        self.refusals: list[BaseException] = []
+        self.tried: dict[str, Verdict] = {}
+        self.order: list[tuple[_Construction, Verdict, str]] = []
+
+    def result(self) -> Case:
+        """Return the case with everything filled in."""
+        for construction in itertools.islice(self._constructions(), MOST_CONSTRUCTIBLE):
+            if self.case.inputs is not None:
+                return _with_arguments_noted(construction, self.case)
+            if self._finds_a_call(construction) or self.budget.is_over():
+                break
+        working = [one for one in self.order if one[1].error is None]
+        if working:
+            return self._chosen(*max(working, key=lambda one: one[1].kept - len(one[1].broken)))
+        return self._uncallable() if self.order else self._unconstructible()
+
+    def _subject(self, instance: Any) -> Subject:
+        return Subject(self.case, instance, self.budget, self._infer_other, self._facts_of_other)
+
+    def _facts_of_other(self, case: Case) -> Known | None:
+        if self.depth >= DEEPEST:
+            return None
+        other = _Inference(case, self.budget, self.depth + 1)
+        return gather.facts(other._subject(None))
+
+    def _infer_other(self, case: Case) -> Case:
+        if self.depth == DEEPEST:
+            return replace(case, undetermined=True)
+        if case.layer not in self.others:
+            self.others[case.layer] = replace(case, undetermined=True)  # for a layer that contains itself
+            budget = self.budget.share(OF_A_PARENT)
+            self.others[case.layer] = _Inference(case, budget, self.depth + 1, self.others).result()
+        return self.others[case.layer]
+
+    # How the layer is constructed.
+
+    def _constructions(self) -> Iterator[_Construction]:
+        """Yield arguments with which the layer can be constructed: those seen elsewhere, then those guessed."""
+        parameters = constructor_parameters(self.case.layer)
+        if self.depth < DEEPEST:
+            for init, uses in _by_arguments(gather.uses(self._subject(None))):
+                case = replace(self.case, init={**init, **self.case.init})
+                if not _missing(case) and self._can_be_constructed(case):
+                    yield _Construction(case, f"{uses[0].where} constructs it so", tuple(uses))
+        for number, init in enumerate(itertools.islice(self._guesses(parameters), MOST_CONSTRUCTIONS)):
+            case = replace(self.case, init=init)
+            if self._can_be_constructed(case):
+                yield _Construction(case, "")
+                if number == 0 and all(is_conventional(name) for name in init if name not in self.case.init):
+                    return
+                continue
+            for amended in amendments(init, self.refusals[-1], set(init) - set(self.case.init)):
+                other = replace(self.case, init=amended)
+                if self._can_be_constructed(other):
+                    yield _Construction(other, "the constructor's error")
+                    break
+
+    def _can_be_constructed(self, case: Case) -> bool:
+        _, error = construct(case)
         if error is not None:
-            errors.append(error)
+            self.refusals.append(error)
+        return error is None
+
+    def _guesses(self, parameters: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """Yield constructor arguments: those given, and values by evidence and convention for those required."""
+        missing = _missing(self.case)
+        for name in _named_as_missing(self.case, missing):
+            missing[name] = parameters.get(name)
+        suggested: dict[str, list[Any]] = {}
+        if missing:
+            for one in gather.values(self._subject(None)):
+                suggested.setdefault(one.name, []).extend(one.values)
+        options = []
+        for name, parameter in missing.items():
+            conventional = [make() for make in values_for(name, parameter)]
+            by_name = is_conventional(name)
+            own = suggested.get(name, [])
+            options.append(
+                [*conventional, *own] if by_name and not _contradicts(conventional, own) else [*own, *conventional]
+            )
+        ordered = sorted(itertools.product(*(range(len(one)) for one in options)), key=sum) if _few(options) else []
+        for places in ordered or [tuple(0 for _ in options)]:
+            chosen = [option[place] for option, place in zip(options, places, strict=True)]
+            yield {**self.case.init, **dict(zip(missing, chosen, strict=True))}
+
+    def _unconstructible(self) -> Case:
+        init = next(self._guesses(constructor_parameters(self.case.layer)))
+        case = _with_arguments_noted(_Construction(replace(self.case, init=init), ""), self.case)
+        if self.case.inputs is not None:
+            return case
+        undetermined = bool(case.inferred) and is_avoidable(self.refusals)
+        return replace(case, inputs=TIME, inferred=(*case.inferred, "inputs"), undetermined=undetermined)
+
+    # How it is called.
+
+    def _finds_a_call(self, construction: _Construction) -> bool:
+        """Whether some way to call the layer works; the search ends with one that keeps every promise."""
+        start = len(self.order)
+        for case, why in self._ways(construction):
+            verdict = self._judged(construction, case, why)
+            if verdict is not None and verdict.is_sound:
+                return True
+            if self.budget.is_over() or len(self.order) - start >= MOST_TRIED or self._is_hopeless(start):
+                break
+        return any(verdict.error is None for _, verdict, _ in self.order[start:])
+
+    def _is_hopeless(self, start: int) -> bool:
+        """Whether the first inputs, of several ranks, all met the same defect of the layer's own."""
+        errors = [verdict.error for _, verdict, _ in self.order[start:] if verdict.error is not None]
+        if len(errors) < len(self.order) - start or len(errors) < ENOUGH_DEFECTS:
+            return False
+        causes = [error.error if isinstance(error, LayerError) else error for error in errors]
+        return len({str(cause) for cause in causes}) == 1 and is_own_defect(causes[0])
+
+    def _judged(self, construction: _Construction, case: Case, why: str) -> Verdict | None:
+        key = str((construction.case.init, case.inputs, case.call))
+        if key in self.tried:
+            return None
+        verdict = judge(case)
+        self.tried[key] = verdict
+        self.order.append((construction, verdict, why))
+        return verdict
+
+    def _ways(self, construction: _Construction) -> Iterator[tuple[Case, str]]:
+        """Yield the case with inputs and the evidence for them: those seen, those proposed, what errors ask for."""
+        instance, _ = construct(construction.case)
+        known = gather.facts(self._subject(instance))
+        case = construction.case
+        if known.batch:
+            case = replace(case, traits=with_batch(case.traits, known.batch))
+        for use in construction.uses:
+            if use.inputs is None or (use.is_guess and contradicts(use.inputs, known)):
+                continue
+            seen = case.with_inputs(use.inputs, {**use.call, **self.case.call})
+            for one in (*itertools.islice(smaller_cases(seen), MOST_SMALLER), seen):
+                yield one, f"{use.where} calls it so"
+        why = ", ".join(dict.fromkeys(known.why))
+        for proposed in proposals(case, known):
+            yield proposed, why
+            yield from ((one, why) for one in self._corrected(proposed))
+            if len(self.tried) >= MOST_TRIED or self.budget.is_over():
+                return
+        for spec in (TIME, FEATURES):
+            keyed = _with_keys(case, spec)
+            if keyed is not None:
+                yield keyed, "the keys that call() reads"
+                yield from ((one, "the keys that call() reads") for one in self._corrected(keyed))
+
+    def _corrected(self, case: Case) -> Iterator[Case]:
+        """Yield what the layer's errors ask for instead of a case, in up to three steps."""
+        waiting = [case]
+        for _ in range(3):
+            if not waiting:
+                return
+            base = waiting.pop(0)
+            verdict = next((one for _, one, _ in reversed(self.order) if one.case is base or one.case == base), None)
+            if verdict is None or verdict.error is None:
+                return
+            better = corrections(base, verdict.error)
+            for one in better:
+                yield one
+                if self.order and self.order[-1][1].case == one and self.order[-1][1].error is None:
+                    return
+            waiting += better[:1]
+
+    def _chosen(self, construction: _Construction, verdict: Verdict, why: str) -> Case:
+        case = _with_arguments_noted(replace(construction, case=verdict.case), self.case)
+        because = f" ({why})" if why else ""
+        note = f"inferred input shape {inputs_text(case)}{because}; override with --input"
+        notes = (*case.notes, note)
+        if case.traits.batch == "graph" and self.case.traits.batch != "graph":
+            notes = (
+                *notes,
+                'axis 0 seems to hold nodes, not samples; declare batch="graph", or another value to check it',
+            )
+        return replace(case, notes=notes, inferred=(*case.inferred, "inputs"))
+
+    def _uncallable(self) -> Case:
+        errors = [verdict.error for _, verdict, _ in self.order if verdict.error is not None]
+        construction, verdict, _ = self.order[errors.index(most_telling(errors))]
+        first, last = inputs_text(self.order[0][1].case), inputs_text(self.order[-1][1].case)
+        note = f"the layer accepted none of {len(errors)} input shapes tried, from {first} to {last}; give one with --input"
+        case = _with_arguments_noted(replace(construction, case=verdict.case), self.case)
+        inferred = (*case.inferred, "inputs")
+        return replace(case, notes=(*case.notes, note), inferred=inferred, undetermined=is_avoidable(errors))
+
+
+def _with_arguments_noted(construction: _Construction, declared: Case) -> Case:
+    """Return the construction's case, saying which constructor arguments were inferred, and from what."""
+    case = construction.case
+    chosen = tuple(name for name in case.init if name not in declared.init)
+    if not chosen:
+        return case
+    plural = "s" * (len(chosen) > 1)
+    because = f" ({construction.why})" if construction.why else ""
+    note = f"inferred constructor argument{plural} {', '.join(chosen)}{because}; override with --init {chosen[0]}=…"
+    return replace(case, notes=(*case.notes, note), inferred=chosen)
+
+
+def _by_arguments(uses: list[Use]) -> list[tuple[dict[str, Any], list[Use]]]:
+    """Return the uses by equal constructor arguments; those that another process cannot be told of are left out."""
+    groups: dict[str, tuple[dict[str, Any], list[Use]]] = {}
+    for use in uses:
+        try:
+            pickle.dumps({name: encoded(value) for name, value in use.init.items()})
+        except Exception:
             continue
-        constructible.append(candidate)
-        if len(constructible) == 1 and not _has_guesses(case, init):
-            break
-    if not constructible:
-        init = next(_constructions(case))
-        return _constructed(case, init), errors
-    if len(constructible) > 1 and case.inputs is None:
-        callable_ = (one for one in constructible if any(_works(each) for each in _candidates(one) if each is not None))
-        return next(callable_, constructible[0]), []
-    return constructible[0], []
+        groups.setdefault(str(Case(use.layer, use.init)), (dict(use.init), []))[1].append(use)
+    return list(groups.values())
 
 
-def _constructions(case: Case) -> Iterator[dict[str, Any]]:
-    """Yield constructor arguments to try: those given, and conventional values for those that are required."""
-    parameters = constructor_parameters(case.layer)
-    missing = _missing(case)
-    for name in _named_as_missing(case, missing):
-        missing[name] = parameters.get(name)
-    makers = [values_for(name, parameter) for name, parameter in missing.items()]
-    for choice in itertools.product(*makers):
-        yield {**case.init, **{name: make() for name, make in zip(missing, choice, strict=True)}}
+def _contradicts(conventional: list[Any], suggested: list[Any]) -> bool:
+    """Whether the code shows a constructor argument to be no number or text where its name suggests one."""
+    if not suggested:
+        return False
+    kinds = {type(one) for one in suggested}
+    return bool(conventional) and isinstance(conventional[0], (int, float, str)) and not kinds & {type(conventional[0])}
+
+
+def _few(options: list[list[Any]]) -> bool:
+    product = 1
+    for one in options:
+        product *= len(one)
+    return product <= 5000
 
 
 def _missing(case: Case) -> dict[str, inspect.Parameter | None]:
@@ -118,7 +316,7 @@ def _named_as_missing(case: Case, known: Mapping[str, Any]) -> tuple[str, ...]:
     found: tuple[str, ...] = ()
     init = {**case.init, **{name: values_for(name, parameter)[0]() for name, parameter in known.items()}}
     for _ in range(3):
-        error = _error(replace(case, init=init))
+        _, error = construct(replace(case, init=init))
         said = str(error.error) if isinstance(error, LayerError) else ""
         if "missing" not in said or "required" not in said:
             break
@@ -126,77 +324,6 @@ def _named_as_missing(case: Case, known: Mapping[str, Any]) -> tuple[str, ...]:
         found += names
         init |= {name: values_for(name, None)[0]() for name in names}
     return found
-
-
-def _has_guesses(case: Case, init: Mapping[str, Any]) -> bool:
-    parameters = constructor_parameters(case.layer)
-    return any(len(values_for(name, parameters.get(name))) > 1 for name in init if name not in case.init)
-
-
-def _constructed(case: Case, init: Mapping[str, Any]) -> Case:
-    """Return the case with these constructor arguments, saying which of them were inferred."""
-    chosen = tuple(name for name in init if name not in case.init)
-    if not chosen:
-        return case
-    plural = "s" * (len(chosen) > 1)
-    note = f"inferred constructor argument{plural} {', '.join(chosen)}; override with --init {chosen[0]}=…"
-    return replace(case, init=init, notes=(*case.notes, note), inferred=chosen)
-
-
-def _candidates(case: Case) -> Iterator[Case | None]:
-    """Yield the case with inputs to try, the likeliest first."""
-    required, takes_mask = _call_arguments(case)
-    if "training" in required:
-        del required["training"]
-        case = replace(case, call={**case.call, "training": False})
-    for spec in _single_tensors(case):
-        for call in _further_arguments(required, spec):
-            yield _with_mask(case.with_inputs(spec, {**case.call, **call}), takes_mask)
-    if required:
-        return
-    for spec in (TIME, FEATURES, SQUARE_FEATURES[0], IMAGE, IDS):
-        yield case.with_inputs([spec, spec])
-        yield case.with_inputs([spec, spec, spec])
-    for spec in (TIME, FEATURES):
-        yield _with_keys(case, spec)
-
-
-def _single_tensors(case: Case) -> tuple[InputSpec, ...]:
-    """Return single tensors to try, first those that the names of arguments suggest."""
-    names = [*constructor_parameters(case.layer), *call_parameters(case.layer)]
-    usual = (TIME, FEATURES, *SQUARE_FEATURES[:2], IMAGE, VOLUME, *SQUARE_FEATURES[2:])
-    if any(INTEGER_WORDS.fullmatch(name.lower()) for name in names):
-        return (IDS, *usual, ID)
-    if any(IMAGE_WORDS.fullmatch(name.lower()) for name in names):
-        return (IMAGE, *(spec for spec in usual if spec is not IMAGE), IDS, ID)
-    return (*usual, IDS, ID)
-
-
-def _call_arguments(case: Case) -> tuple[dict[str, inspect.Parameter], bool]:
-    """Return the required call arguments after the first, and whether an optional `mask` is taken."""
-    parameters = dict(itertools.islice(call_parameters(case.layer).items(), 1, None))
-    required = {name: each for name, each in parameters.items() if is_required(each) and name not in case.call}
-    takes_mask = "mask" in parameters and "mask" not in required and "mask" not in case.call
-    return required, takes_mask
-
-
-def _further_arguments(required: Mapping[str, Any], first: InputSpec) -> Iterator[dict[str, InputSpec]]:
-    """Yield specs for the required call arguments after the first one."""
-    masks = [name for name in required if "mask" in name]
-    others = [name for name in required if "mask" not in name]
-    mask_shapes = (first.shape[:2], first.shape, (*first.shape[:2], *first.shape[1:2])) if masks else (first.shape,)
-    other_specs = dict.fromkeys((first, FEATURES, InputSpec((None, 4)), IDS)) if others else (first,)
-    for mask_shape, other in itertools.product(mask_shapes, other_specs):
-        yield {name: InputSpec(mask_shape, "bool") if name in masks else other for name in required}
-
-
-def _with_mask(case: Case, takes_mask: bool) -> Case:
-    """Add the mask that Keras itself would pass on: (batch, time), where there is a time axis."""
-    spec = case.inputs
-    has_time = isinstance(spec, InputSpec) and (len(spec.shape) == 3 or spec == IDS)
-    if not takes_mask or not has_time:
-        return case
-    return case.with_inputs(spec, {**case.call, "mask": InputSpec(spec.shape[:2], "bool")})
 
 
 def _with_keys(case: Case, spec: InputSpec) -> Case | None:
@@ -225,41 +352,7 @@ def _missing_key(case: Case, keys: Mapping[str, InputSpec]) -> str | None:
     return None
 
 
-def _works(case: Case) -> bool:
-    return _error_unless_it_works(case) is None
-
-
-def _error_unless_it_works(case: Case) -> BaseException | None:
-    """Return what calling the layer raises, with and without the mask that Keras would pass on; None if one works."""
-    error = _error(case, call=True)
-    if error is None or "mask" not in case.call or not _is_optional_mask(case):
-        return error
-    return _error(case.with_inputs(case.inputs, {k: v for k, v in case.call.items() if k != "mask"}), call=True)
-
-
-def _is_optional_mask(case: Case) -> bool:
-    return not is_required(call_parameters(case.layer)["mask"])
-
-
-def _error(case: Case, *, call: bool = False) -> BaseException | None:
-    """Return what constructing (and calling) the layer raises, if anything."""
-    trial = Trial(case)
-    try:
-        layer = trial.construct()
-        if call:
-            trial.call(layer, trial.usual)
-    except LayerError as error:
-        return error
-    except (SystemExit, MemoryError):
-        return None  # other inputs would not help: the check of the call will say what happened
-    return None
-
-
-def _with_note(candidate: Case, constructed: Case) -> Case:
-    note = f"inferred input shape {_inputs_text(candidate)}; override with --input"
-    return replace(candidate, notes=(*constructed.notes, note), inferred=(*constructed.inferred, "inputs"))
-
-
-def _inputs_text(case: Case) -> str:
-    plain = replace(case, layer=_inputs_text, init={}, name="")
+def inputs_text(case: Case) -> str:
+    """Return what the layer is called with, in words."""
+    plain = replace(case, layer=inputs_text, init={}, name="")
     return str(plain).partition(" on ")[2]

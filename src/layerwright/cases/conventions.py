@@ -9,9 +9,13 @@ CONVENTIONS: tuple[tuple[str, Callable[[], Any]], ...] = (
     (r"(num|n|number_of)_(attention_)?heads|heads", lambda: 2),
     (r"num_(kv|key_value)_heads|num_groups|groups|depth_multiplier|num_(layers|blocks)|n_layers|depth", lambda: 2),
     (r"(.*_)?(vocab|vocabulary)(_size)?_?size|input_dim|num_(embeddings|tokens|classes|codes|bins|buckets)", lambda: 8),
-    (r"max_?(len|length|steps|position.*)|(seq|sequence|input|time)_?(len|length|steps)|timesteps", lambda: 10),
+    (r"max_?(len|length|steps|position.*)|(seq|sequence|input|time)_?(len|length|steps)|timesteps", lambda: 12),
     (r"kernel_size|window(_size)?", lambda: 3),
-    (r"pool_size|block_size|upsampling|size|factor", lambda: 2),
+    (r"batch_size", lambda: 4),
+    (
+        r"pool_size|block_size|upsampling|size|factor|(.*_)?levels?|(num_)?steps|order|degree|power|patch_size",
+        lambda: 2,
+    ),
     (r"strides?|dilation(_rate)?", lambda: 1),
     (r"(.*_)?axis", lambda: -1),
     (r"(.*_)?(rate|dropout|drop|prob|probability|p)", lambda: 0.3),
@@ -35,31 +39,34 @@ CONVENTIONS: tuple[tuple[str, Callable[[], Any]], ...] = (
     (r"(.*_)?seed", lambda: 7),
     (r"(use|is|return|with|has|apply)_.*|.*_(last|first)|bidirectional|causal|keepdims", lambda: True),
     (r"(.*_)?(scale|alpha|beta|gamma|temperature|momentum|weight|coefficient|threshold|lam|lambda_?|tau)", lambda: 0.5),
+    (r"rank|k", lambda: 2),
+    (r"(num|n)_.*", lambda: 6),
     (
-        r"units|filters|dim|d_model|d_.*|features|channels|width|rank|k|(num|n)_.*|.*_(dims?|size|units|features|channels)"
+        r"units|filters|dim|d_model|d_.*|features|channels|width|.*_(dims?|size|units|features|channels|filters)"
         r"|(hidden|latent|embed|key|value|out|output|model|ff).*",
-        lambda: 4,
+        lambda: 16,
     ),
 )
 """Patterns for a whole argument name, first match wins; each construction makes a new value."""
 
 ANNOTATIONS: dict[Any, Callable[[], Any]] = {
-    int: lambda: 4,
+    int: lambda: 6,
     float: lambda: 0.5,
     bool: lambda: True,
     str: lambda: "same",
-    "int": lambda: 4,
+    "int": lambda: 6,
     "float": lambda: 0.5,
     "bool": lambda: True,
     "str": lambda: "same",
 }
 
 GUESSES: tuple[Callable[[], Any], ...] = (
-    lambda: 4,
+    lambda: 6,
     lambda: 0.5,
     lambda: _layers().Dense(5),
     lambda: "tanh",
-    lambda: (4, 4),
+    lambda: (2, 2),
+    lambda: [6, 6],
     lambda: _array(8, 4),
 )
 """Values tried in turn for an argument that no convention covers."""
@@ -72,6 +79,11 @@ def values_for(name: str, parameter: inspect.Parameter | None) -> tuple[Callable
             return (make,)
     annotated = ANNOTATIONS.get(parameter.annotation) if parameter is not None else None
     return (annotated,) if annotated is not None else GUESSES
+
+
+def is_conventional(name: str) -> bool:
+    """Whether the name alone suggests a value."""
+    return any(re.fullmatch(pattern, name.lower()) for pattern, _ in CONVENTIONS)
 
 
 def _layers() -> Any:

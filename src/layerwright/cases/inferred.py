@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from layerwright.core.case import Case
+from layerwright.core.case import Case, with_batch
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,7 @@ class Inferred:
         notes: What was inferred, in words.
         names: What was inferred, as in `Case.inferred`.
         undetermined: As in `Case`.
+        batch: The trait of this name.
     """
 
     init: Mapping[str, Any]
@@ -27,24 +28,26 @@ class Inferred:
     notes: tuple[str, ...]
     names: tuple[str, ...]
     undetermined: bool
+    batch: str
 
     @classmethod
     def of(cls, declared: Case, known: Case) -> "Inferred":
         """Return what `known` has beyond `declared`, the case that it was inferred from."""
-        init = {name: _encoded(value) for name, value in known.init.items() if name not in declared.init}
-        call = {name: _encoded(value) for name, value in known.call.items() if name not in declared.call}
-        return cls(init, known.inputs, call, known.notes, known.inferred, known.undetermined)
+        init = {name: encoded(value) for name, value in known.init.items() if name not in declared.init}
+        call = {name: encoded(value) for name, value in known.call.items() if name not in declared.call}
+        return cls(init, known.inputs, call, known.notes, known.inferred, known.undetermined, known.traits.batch)
 
     def applied_to(self, declared: Case) -> Case:
         """Return the case that was inferred from `declared`."""
         return replace(
             declared,
-            init={**declared.init, **{name: _decoded(value) for name, value in self.init.items()}},
+            init={**declared.init, **{name: decoded(value) for name, value in self.init.items()}},
             inputs=self.inputs,
-            call={**declared.call, **{name: _decoded(value) for name, value in self.call.items()}},
+            call={**declared.call, **{name: decoded(value) for name, value in self.call.items()}},
             notes=self.notes,
             inferred=self.names,
             undetermined=self.undetermined,
+            traits=with_batch(declared.traits, self.batch),
         )
 
 
@@ -63,11 +66,12 @@ class _Named:
     name: str
 
 
-def _encoded(value: Any) -> Any:
+def encoded(value: Any) -> Any:
+    """Return a value as what can be sent to another process: Keras's objects and functions by name and config."""
     import keras
 
     if type(value) in (list, tuple):
-        return type(value)(_encoded(item) for item in value)
+        return type(value)(encoded(item) for item in value)
     if isinstance(value, type) or (callable(value) and hasattr(value, "__qualname__")):
         return _Named(value.__module__, value.__qualname__)
     if hasattr(value, "get_config"):
@@ -75,11 +79,12 @@ def _encoded(value: Any) -> Any:
     return value
 
 
-def _decoded(value: Any) -> Any:
+def decoded(value: Any) -> Any:
+    """Return the value that `encoded` was given."""
     import keras
 
     if type(value) in (list, tuple):
-        return type(value)(_decoded(item) for item in value)
+        return type(value)(decoded(item) for item in value)
     if isinstance(value, _KerasObject):
         return keras.saving.deserialize_keras_object(value.config)
     if isinstance(value, _Named):

@@ -29,6 +29,7 @@ class Use:
         inputs: The first call argument, as in `Case`; None if the layer was only constructed.
         call: Further call arguments that were passed, as in `Case`.
         where: The file and line outside Keras that called or constructed it.
+        is_guess: Whether what called it was itself called with guessed inputs.
         instance: The layer itself.
     """
 
@@ -37,6 +38,7 @@ class Use:
     inputs: Any = None
     call: Mapping[str, Any] = field(default_factory=dict)
     where: str = ""
+    is_guess: bool = False
     instance: Any = field(default=None, compare=False, repr=False)
 
     def as_case(self) -> Case:
@@ -83,7 +85,7 @@ class Observer:
             return
         known = self._init.get(id(layer))
         init = {} if known is None else known.init
-        self.called.append(Use(type(layer), init, inputs, call, _caller(), layer))
+        self.called.append(Use(type(layer), init, inputs, call, _caller(), instance=layer))
 
 
 @contextmanager

@@ -16,9 +16,9 @@ def is_avoidable(errors: Sequence[BaseException]) -> bool:
     They cannot avoid a defect such as an undefined name, nor an error that is the same for inputs of every rank.
     """
     causes = [_cause(error) for error in errors]
-    if all(_is_own_defect(cause) for cause in causes):
+    if all(is_own_defect(cause) for cause in causes):
         return False
-    if any(isinstance(cause, AttributeError) and not _is_own_defect(cause) for cause in causes):
+    if any(isinstance(cause, AttributeError) and not is_own_defect(cause) for cause in causes):
         return True
     return len(causes) == 1 or len({(type(cause), str(cause)) for cause in causes}) > 1
 
@@ -29,12 +29,12 @@ def most_telling(errors: Sequence[BaseException]) -> BaseException:
     return next(written, errors[0])
 
 
-def _is_own_defect(cause: BaseException) -> bool:
+def is_own_defect(cause: BaseException) -> bool:
     """Whether the layer's code is at fault, whatever it is given: not, for example, if a tensor is no dict."""
     import keras
 
     if isinstance(cause, AttributeError):
-        return isinstance(cause.obj, (ModuleType, keras.layers.Layer))
+        return isinstance(cause.obj, (ModuleType, keras.layers.Layer, keras.Variable))
     return isinstance(cause, OWN_DEFECTS)
 
 

@@ -20,16 +20,20 @@ def on_smaller_inputs(case: Case) -> Case:
 
     The channels stay, and so does every size of at most 32.
     """
-    large = [spec.shape[axis] for spec in case.specs() for axis in _free_to_shrink(spec)]
-    if not large:
-        return case
-    for shrink in _ways_to_shrink([size for size in large if size is not None]):
-        candidate = _with_sizes(case, shrink)
+    for candidate in smaller_cases(case):
         if _works(candidate):
             before, after = (" and ".join(map(str, one.specs())) for one in (case, candidate))
             note = f"checked on {after} instead of {before}, which takes longer"
             return replace(candidate, notes=(*case.notes, note))
     return case
+
+
+def smaller_cases(case: Case) -> Iterator[Case]:
+    """Yield the case with smaller sizes of its large time and space axes, the smallest first; none if none is large."""
+    large = [spec.shape[axis] for spec in case.specs() for axis in _free_to_shrink(spec)]
+    if large:
+        for shrink in _ways_to_shrink([size for size in large if size is not None]):
+            yield _with_sizes(case, shrink)
 
 
 def _ways_to_shrink(large: list[int]) -> Iterator[Callable[[int], int]]:

@@ -106,7 +106,8 @@ class Traits:
 
     Attributes:
         batch: `"independent"`: no sample sees another. `"coupled-in-training"`: samples see each other only with
-            `training=True`, as in batch normalisation. `"coupled"`: samples see each other always.
+            `training=True`, as in batch normalisation. `"coupled"`: samples see each other always. `"graph"`: axis 0
+            holds nodes or edges of one graph, and no samples.
         causal: Output step t does not depend on any input step after t.
         receptive_field: How many input steps an output step depends on, its own included.
         random: The layer draws random numbers, in training or always.
@@ -123,7 +124,7 @@ class Traits:
         model: The case is a whole model. Only the checks that apply to models run.
     """
 
-    batch: Literal["independent", "coupled-in-training", "coupled"] = "independent"
+    batch: Literal["independent", "coupled-in-training", "coupled", "graph"] = "independent"
     causal: bool = False
     receptive_field: int | None = None
     random: bool = False
@@ -144,8 +145,13 @@ class Traits:
                 raise UsageError(f"Traits: {trait} must be one of {', '.join(map(repr, choices))} (got {value!r}).")
 
 
+def with_batch(traits: Traits, batch: str) -> Traits:
+    """Return the traits with another value of `batch`."""
+    return replace(traits, batch=batch)  # type: ignore[arg-type]  # checked by __post_init__
+
+
 CHOICES = {
-    "batch": ("independent", "coupled-in-training", "coupled"),
+    "batch": ("independent", "coupled-in-training", "coupled", "graph"),
     "masking": ("respected", "consumed", "generated"),
 }
 TRAIT_NAMES = tuple(trait.name for trait in fields(Traits))

@@ -94,7 +94,8 @@ class Check:
             return "applies to layers, not to a whole model"
         for name, values in self.exempt.items():
             value = getattr(traits, name)
-            if value in (values if isinstance(values, tuple) else (values,)):
+            exempting = values if isinstance(values, tuple) else (values,)
+            if value in exempting or (value == "graph" and "coupled" in exempting):
                 return f"exempt: the layer declares {name}={value!r}"
         for name, wanted in self.needs.items():
             if getattr(traits, name) != wanted:

@@ -40,7 +40,7 @@ def any_size(trial: Trial) -> Finding:
         keras.io, "Model training APIs", on `batch_size` and partial last batches; keras.io/api/ops, "squeeze".
     """
     usual = output_specs_at(trial, trial.usual)
-    sizes = () if trial.case.traits.batch == "coupled" else (1, 2, 7)
+    sizes = () if trial.case.traits.batch in ("coupled", "graph") else (1, 2, 7)
     for samples in sizes:
         found = _problem_at_size(trial, usual, 0, samples)
         if found is not None:
