@@ -262,6 +262,7 @@ class SqueezeExcite(layers.Layer):
         self.up.build((None, max(1, channels // self.ratio)))
 
     def call(self, inputs):
+        inputs = ops.cast(inputs, self.compute_dtype)
         gate = self.up(self.down(ops.cast(ops.mean(ops.cast(inputs, "float32"), axis=(1, 2)), inputs.dtype)))
         return inputs * gate[:, None, None, :]
 

@@ -58,7 +58,9 @@ def _of_jax() -> list[Setting]:
     def setting(name: str) -> Setting:
         return f"JAX's {name}", lambda: getattr(jax.config, name), lambda value: jax.config.update(name, value)
 
-    return [setting(name) for name in ("jax_enable_x64", "jax_disable_jit", "jax_debug_nans", "jax_numpy_rank_promotion")]
+    return [
+        setting(name) for name in ("jax_enable_x64", "jax_disable_jit", "jax_debug_nans", "jax_numpy_rank_promotion")
+    ]
 
 
 def _of_numpy() -> list[Setting]:

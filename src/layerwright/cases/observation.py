@@ -4,7 +4,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import wraps
 from pathlib import Path
 from types import FrameType
@@ -89,11 +89,16 @@ class Observer:
 
 
 @contextmanager
-def observing(wanted: Callable[[type], bool]) -> Iterator[Observer]:
-    """Write down how the layers that `wanted` chooses by class are constructed and called inside the block."""
+def observing(wanted: Callable[[type], bool], observer: Observer | None = None) -> Iterator[Observer]:
+    """Write down how the layers that `wanted` chooses by class are constructed and called inside the block.
+
+    Args:
+        wanted: Says of a class of layers whether it is watched.
+        observer: What writes it down; by default a new one.
+    """
     import keras
 
-    observer = Observer(wanted)
+    observer = observer or Observer(wanted)
     layer_class = keras.layers.Layer
     construct, call = layer_class.__new__, layer_class.__call__
 
@@ -114,6 +119,18 @@ def observing(wanted: Callable[[type], bool]) -> Iterator[Observer]:
     finally:
         layer_class.__new__ = staticmethod(construct)
         layer_class.__call__ = call
+
+
+def free_where_different(one: Any, other: Any) -> Any:
+    """Return a structure of specs with None where the sizes of the two differ."""
+    if isinstance(one, InputSpec) and isinstance(other, InputSpec) and len(one.shape) == len(other.shape):
+        sizes = (size if size == twin else None for size, twin in zip(one.shape, other.shape, strict=True))
+        return replace(one, shape=tuple(sizes))
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return {name: free_where_different(value, other.get(name)) for name, value in one.items()}
+    if type(one) in (list, tuple) and type(one) is type(other) and len(one) == len(other):
+        return type(one)(free_where_different(*pair) for pair in zip(one, other, strict=True))
+    return one
 
 
 def _bound(function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -52,7 +52,9 @@ def _is_abstract(cause: BaseException) -> bool:
 
 def most_telling(errors: Sequence[BaseException]) -> BaseException:
     """Return the error that helps its reader most: one that the layer's author wrote, else the first."""
-    written = (error for error in errors if isinstance(_cause(error), ValueError) and _is_raised_by_users_code(_cause(error)))
+    written = (
+        error for error in errors if isinstance(_cause(error), ValueError) and _is_raised_by_users_code(_cause(error))
+    )
     return next(written, errors[0])
 
 

@@ -60,6 +60,25 @@ def write_case(case: Case) -> WrittenCase:
     )
 
 
+def write_value(value: Any) -> tuple[str, tuple[str, ...]]:
+    """Return source text for a value, and the import statements that it needs.
+
+    Raises:
+        Unwritable: If there is none.
+    """
+    writer = _Writer()
+    return writer.value(value), tuple(sorted(writer.imports))
+
+
+def write_call(layer: str, init: str, inputs: Any, call: Mapping[str, Any], traits: Mapping[str, Any]) -> str:
+    """Return the source of a case whose layer and constructor arguments are source text already."""
+    arguments = [layer, *([f"init={init}"] if init not in ("", "{}") else [])]
+    for name, value in (("inputs", inputs), ("call", dict(call)), ("traits", dict(traits))):
+        if value not in (None, {}):
+            arguments.append(f"{name}={_Writer().value(value, explicit=name == 'call')}")
+    return _call("lw.Case", arguments)
+
+
 def write_module(
     title: str,
     cases: Iterable[tuple[WrittenCase, Sequence[str]]],
@@ -258,10 +277,10 @@ class _Writer:
         return f"keras.saving.deserialize_keras_object({self.value(saved)}{known})"
 
     def _constructor_call(self, value: Any) -> str:
-        """Return the call that constructs an object of Keras's by the arguments that differ; empty if none does."""
+        """Return the call that constructs an object by the arguments that differ; empty if none does."""
         # Whatever Keras raises for a config that is not plain, the serialised form remains.
         try:
-            name, kind = self._name_in_keras(type(value)), type(value)
+            name, kind = self._name(type(value)), type(value)
             config = {key: item for key, item in value.get_config().items() if key not in ("name", "dtype")}
             required = {key: config[key] for key, each in constructor_parameters(kind).items() if is_required(each)}
             usual = kind(**required).get_config()

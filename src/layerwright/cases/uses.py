@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from layerwright.cases.observation import Use, observing
+from layerwright.cases.observation import Use, free_where_different, observing
 from layerwright.cases.rebuilding import is_custom
 from layerwright.core.case import InputSpec
 from layerwright.trial.arguments import map_leaves
@@ -80,17 +80,7 @@ def _pairs(first: list[Use], second: list[Use]) -> Iterator[tuple[list[Use], lis
 
 def _merged(first: list[Use], second: list[Use]) -> Iterator[Use]:
     for one, other in zip(first, second, strict=False):
-        yield replace(one, inputs=_free(one.inputs, other.inputs), call=_free(one.call, other.call))
+        yield replace(
+            one, inputs=free_where_different(one.inputs, other.inputs), call=free_where_different(one.call, other.call)
+        )
     yield from first[len(second) :]
-
-
-def _free(one: Any, other: Any) -> Any:
-    """Return a structure of specs with None where the sizes of the two differ."""
-    if isinstance(one, InputSpec) and isinstance(other, InputSpec) and len(one.shape) == len(other.shape):
-        sizes = (size if size == twin else None for size, twin in zip(one.shape, other.shape, strict=True))
-        return replace(one, shape=tuple(sizes))
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return {name: _free(value, other.get(name)) for name, value in one.items()}
-    if type(one) in (list, tuple) and type(one) is type(other) and len(one) == len(other):
-        return type(one)(_free(*pair) for pair in zip(one, other, strict=True))
-    return one

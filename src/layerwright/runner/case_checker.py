@@ -22,6 +22,7 @@ from layerwright.core.finding import (
     with_identity,
 )
 from layerwright.runner.doubt import with_benefit_of_the_doubt
+from layerwright.trial.graph import completed
 from layerwright.trial.trial import Trial
 
 
@@ -118,6 +119,8 @@ class CaseChecker:
                 finding = _undetermined(finding)
             elif finding.outcome in (Outcome.FAILED, Outcome.WARNED):
                 finding = with_benefit_of_the_doubt(finding, check, self.case, self.seed)
+            if isinstance(check.models, str) and self.case.traits.model:
+                finding = completed(self.trial, check.models, finding)
             expected = as_expected(finding, check, self.case.expect)
             yield with_identity(expected, check.code, check.slug, time.perf_counter() - started)
             started = time.perf_counter()

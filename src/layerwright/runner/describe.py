@@ -28,7 +28,7 @@ class Described:
     Attributes:
         layer: The layer's name.
         text: The case in one line.
-        status: `"declared"`, `"inferred"` or `"undetermined"`.
+        status: `"declared"`, `"inferred"` or `"undetermined"`; `"observed"` in a program that ran.
         notes: On what evidence.
         written: The case as source text.
         folders: The folders that its imports need on the path.

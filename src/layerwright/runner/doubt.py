@@ -25,7 +25,9 @@ def with_benefit_of_the_doubt(finding: Finding, check: Check, case: Case, seed: 
     other = next((one for one in case.alternatives if _passes(check, one, seed)), None)
     if other is None:
         return finding
-    message = f"{finding.message} (on {inputs_text(case)}, which was inferred; on {inputs_text(other)} the check passes)"
+    message = (
+        f"{finding.message} (on {inputs_text(case)}, which was inferred; on {inputs_text(other)} the check passes)"
+    )
     fix = (
         f"If the layer is meant for {inputs_text(case)}, declare it to make this count: `--input {_option(case)}`, or "
         f"`inputs={inputs_text(case)}` in `@layerwright.case`. {finding.fix}"

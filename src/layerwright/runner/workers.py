@@ -340,9 +340,7 @@ class _Crew:
                 return answer
         return chosen
 
-    def _ask_for_plan(
-        self, case: CaseProgress, member: BackendProgress, known: Inferred | None
-    ) -> CasePlanned | None:
+    def _ask_for_plan(self, case: CaseProgress, member: BackendProgress, known: Inferred | None) -> CasePlanned | None:
         """Return what a backend infers, if it can say; a worker that dies of it is a finding."""
         server = self._server(case.target, member.backend)
         if member.findings or server is None:

@@ -12,7 +12,7 @@ from layerwright.trial.trial import Trial
     "batch-independence-in-training",
     requires=("LW301",),
     exempt={"batch": ("coupled", "coupled-in-training")},
-    models="samples",
+    models="samples in training",
 )
 def batch_independence_in_training(trial: Trial) -> Finding:
     """In training, no sample's output depends on another sample of the batch.

@@ -11,7 +11,7 @@ from layerwright.trial.paths import attribute_path
 from layerwright.trial.trial import Trial
 
 
-@check("LW102", "call", requires=("LW101",), stage="call", models=True)
+@check("LW102", "call", requires=("LW101",), stage="call", models="call")
 def call(trial: Trial) -> Finding:
     """The layer can be called on the case's inputs, and returns tensors of the current backend.
 

@@ -8,18 +8,18 @@ from typing import Any
 from layerwright.cases.imports import effects_of_import, importing
 from layerwright.core.case import Case
 from layerwright.core.check import check
-from layerwright.core.finding import Finding, note, passed, skipped
+from layerwright.core.finding import Finding, passed, skipped, warned
 from layerwright.trial.trial import Trial
 
 FIX = "Remove the call from the module, or move it into the function or script that needs the setting."
 
 
-@check("LW110", "import-changes-nothing")
+@check("LW110", "import-changes-nothing", advisory=True)
 def import_changes_nothing(trial: Trial) -> Finding:
     """Importing the module of the layer leaves the settings of the process alone.
 
     What it proves:
-        The import does not change Keras's global dtype policy, floatx, epsilon or image data format, torch's autograd,
+        Advisory. The import does not change Keras's global dtype policy, floatx, epsilon or image data format, torch's autograd,
         default dtype or deterministic mode, TensorFlow's eager mode, JAX's main settings, or how NumPy handles
         floating-point errors.
 
@@ -43,7 +43,9 @@ def import_changes_nothing(trial: Trial) -> Finding:
         return passed()
     if not _is_first(trial.case.layer, module):
         return skipped(f"said for the first layer of {module}: the import changes settings of the process")
-    return note(f"importing {module} changes {'; '.join(changed)} (put back for the other checks)", FIX, changed=changed)
+    return warned(
+        f"importing {module} changes {'; '.join(changed)} (put back for the other checks)", FIX, changed=changed
+    )
 
 
 def _is_first(layer: Any, module: str) -> bool:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -51,6 +51,15 @@ def cases(
             metavar="FILE",
         ),
     ] = None,
+    observe: Annotated[
+        str | None,
+        typer.Option(
+            "--observe",
+            help="Run this command instead of reading a TARGET, and write down how each layer that is defined below "
+            "the working directory is really constructed and called in it, in all its Python processes.",
+            metavar="COMMAND",
+        ),
+    ] = None,
     inputs: Annotated[
         list[str] | None,
         typer.Option("--input", help="Shape of an input, as for `layerwright check`. Repeatable.", metavar="SHAPE"),
@@ -69,15 +78,18 @@ def cases(
 ) -> None:
     """Show how each layer would be constructed and called, and on what evidence; write it down as declarations.
 
-    A case is `declared` (you said so), `inferred` (it was worked out; the notes say from what) or `undetermined`.
+    A case is `declared` (you said so), `inferred` (it was worked out; the notes say from what) or `undetermined`; with
+    --observe it is `observed` in your own program.
     """
     from layerwright.cases.search import find_targets
     from layerwright.cases.targets import Overrides
     from layerwright.runner.describe import describe_targets
 
-    if not targets:
-        raise UsageError("give a TARGET, such as my_layers.py.")
     check_writable(write, "--write")
+    if observe is not None:
+        _observe(observe, targets, write)
+    if not targets:
+        raise UsageError('give a TARGET, such as my_layers.py, or --observe "python -m pytest tests".')
     parsed = find_targets(targets, imports or ())
     overrides = Overrides(
         init=dict(parse_init(text) for text in init or []), inputs=tuple(parse_input(text) for text in inputs or [])
@@ -94,12 +106,32 @@ def cases(
     raise typer.Exit(2 if found.unusable else 0)
 
 
+def _observe(command: str, targets: Sequence[str] | None, write: Path | None) -> NoReturn:
+    """Run a program, show and write what was seen of its layers, and exit with its status."""
+    from layerwright.runner.observe import observe
+
+    if targets:
+        raise UsageError(f"--observe runs a program instead of reading targets; leave out {' '.join(targets)}.")
+    seen = observe(command)
+    if seen.cases:
+        show(seen.cases)
+    if seen.cases and write is not None:
+        write_cases(write, seen.cases, f"`{command}`")
+    if seen.warning:
+        typer.echo(f"layerwright: {seen.warning}", err=True)
+    if seen.status:
+        typer.echo(f"layerwright: the program ended with exit status {seen.status}.", err=True)
+    raise typer.Exit(seen.status)
+
+
 def show(found: Sequence["Described"]) -> None:
     """Print cases, each with its status and notes, and how many there are of each status."""
     for one in found:
         typer.echo(f"{one.text}  [{one.status}]")
         for note in one.notes:
             typer.echo(f"    {note}")
+        if one.written.problem and one.status != "undetermined":
+            typer.echo(f"    cannot be written as a declaration: {one.written.problem}")
     counts = Counter(one.status for one in found)
     said = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
     typer.echo(f"\n{len(found)} case{'s' * (len(found) != 1)}: {said}")
@@ -110,7 +142,7 @@ def write_cases(path: Path, found: Sequence["Described"], title: str) -> None:
     from layerwright.cases.source import write_module
 
     folders = list(dict.fromkeys(folder for one in found if not one.written.problem for folder in one.folders))
-    noted = [(one.written, (*one.notes, *([] if one.status == "declared" else [f"{one.status}"]))) for one in found]
+    noted = [(one.written, (*one.notes, *([one.status] if one.status == "inferred" else []))) for one in found]
     path.write_text(write_module(title, noted, folders, path), "utf-8")
     left = sum(bool(one.written.problem) for one in found)
     comments = f"; {left} of {len(found)} cases {'is' if left == 1 else 'are'} a comment to complete" if left else ""
