@@ -22,6 +22,7 @@ from layerwright.cases.signatures import constructor_parameters, is_required
 from layerwright.cases.smaller import smaller_cases
 from layerwright.core.case import Case, InputSpec, with_batch
 from layerwright.core.errors import LayerError
+from layerwright.trial.arguments import map_leaves
 from layerwright.trial.trial import Trial
 
 SECONDS = 6.0
@@ -81,6 +82,7 @@ class _Inference:
         self.is_seen = False
         self.refusals: list[BaseException] = []
         self.tried: dict[str, Verdict] = {}
+        self.accepted: set[str] = set()
         self.order: list[tuple[_Construction, Verdict, str]] = []
 
     def result(self) -> Case:
@@ -172,7 +174,8 @@ class _Inference:
         undetermined = is_avoidable(self.refusals, has_guesses=bool(case.inferred))
         inferred = (*case.inferred, "inputs")
         skip = reason_to_skip(self.refusals)
-        return replace(case, inputs=TIME, inferred=inferred, undetermined=undetermined and not skip, skip=skip)
+        case = replace(case, inputs=TIME, inferred=inferred, undetermined=undetermined and not skip)
+        return _skipped(case, skip)
 
     # How it is called.
 
@@ -197,10 +200,12 @@ class _Inference:
 
     def _judged(self, construction: _Construction, case: Case, why: str) -> Verdict | None:
         key = str((construction.case.init, case.inputs, case.call, case.adapt))
-        if key in self.tried:
+        if key in self.tried or _kinds(case) in self.accepted:
             return None
         verdict = judge(case)
         self.tried[key] = verdict
+        if verdict.error is None:
+            self.accepted.add(_kinds(case))
         self.order.append((construction, verdict, why))
         return verdict
 
@@ -291,9 +296,13 @@ class _Inference:
         inferred = (*case.inferred, "inputs")
         undetermined = is_avoidable(errors, has_guesses=bool(case.inferred))
         skip = reason_to_skip(errors)
-        return replace(
-            case, notes=(*case.notes, note), inferred=inferred, undetermined=undetermined and not skip, skip=skip
-        )
+        case = replace(case, notes=(*case.notes, note), inferred=inferred, undetermined=undetermined and not skip)
+        return _skipped(case, skip)
+
+
+def _skipped(case: Case, reason: str) -> Case:
+    """Return the case as one that is not checked, if there is a reason, which its notes say."""
+    return replace(case, skip=reason, notes=(f"not checked: {reason}",)) if reason else case
 
 
 def _with_arguments_noted(construction: _Construction, declared: Case) -> Case:
@@ -306,6 +315,16 @@ def _with_arguments_noted(construction: _Construction, declared: Case) -> Case:
     because = f" ({construction.why})" if construction.why else ""
     note = f"inferred constructor argument{plural} {', '.join(chosen)}{because}; override with --init {chosen[0]}=…"
     return replace(case, notes=(*case.notes, note), inferred=chosen)
+
+
+def _kinds(case: Case) -> str:
+    """Return the structure, ranks and dtypes of inputs: other sizes are tried only where the layer raises."""
+    tree = map_leaves(_kind, [case.inputs, dict(case.call)])
+    return str((tree, case.adapt is not None))
+
+
+def _kind(leaf: Any) -> Any:
+    return (len(leaf.shape), leaf.dtype) if isinstance(leaf, InputSpec) else leaf
 
 
 def _by_arguments(uses: list[Use]) -> list[tuple[dict[str, Any], list[Use]]]:

@@ -63,7 +63,8 @@ def is_own_defect(cause: BaseException) -> bool:
     import keras
 
     if isinstance(cause, AttributeError):
-        return isinstance(cause.obj, (ModuleType, keras.layers.Layer, keras.Variable))
+        is_of_layer = isinstance(cause.obj, (ModuleType, keras.layers.Layer, keras.Variable))
+        return is_of_layer or "no setter" in str(cause) or "can't set attribute" in str(cause)
     return isinstance(cause, OWN_DEFECTS)
 
 

@@ -17,9 +17,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from layerwright.cases.imports import importing
 from layerwright.cases.model_files import check_is_model_file, load_model_file
 from layerwright.cases.models import cases_of_model, is_model, made_by, parameters_without_default
-from layerwright.cases.imports import importing
 from layerwright.cases.pairwise import expanded
 from layerwright.cases.signatures import accepts, call_parameters, constructor_arguments, is_required
 from layerwright.core.case import Case, InputSpec, cases_for

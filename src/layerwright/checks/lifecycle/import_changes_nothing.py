@@ -19,9 +19,9 @@ def import_changes_nothing(trial: Trial) -> Finding:
     """Importing the module of the layer leaves the settings of the process alone.
 
     What it proves:
-        Advisory. The import does not change Keras's global dtype policy, floatx, epsilon or image data format, torch's autograd,
-        default dtype or deterministic mode, TensorFlow's eager mode, JAX's main settings, or how NumPy handles
-        floating-point errors.
+        Advisory. The import does not change Keras's global dtype policy, floatx, epsilon or image data format, torch's
+        autograd, default dtype or deterministic mode, TensorFlow's eager mode, JAX's main settings, or how NumPy
+        handles floating-point errors.
 
     Why it matters:
         Whoever imports the layer gets the setting with it: `torch.set_grad_enabled(False)` in one file stops every
@@ -35,7 +35,7 @@ def import_changes_nothing(trial: Trial) -> Finding:
         The module was imported before Layerwright could look, as with `layerwright.check` and in pytest.
 
     References:
-        PyTorch's notes on autograd mechanics, "Locally disabling gradient computation"; keras.io/api/utils/config_utils.
+        PyTorch's notes on autograd mechanics, "Locally disabling gradient computation"; keras.io/api/utils.
     """
     module = str(getattr(trial.case.layer, "__module__", ""))
     changed = effects_of_import(module)
