@@ -84,7 +84,8 @@ def _custom_names(path: Path) -> Iterator[tuple[str, str]]:
 def _custom_names_in(config: Any) -> Iterator[tuple[str, str]]:
     if isinstance(config, dict):
         name, module = config.get("registered_name") or config.get("class_name"), str(config.get("module") or "")
-        if "class_name" in config and isinstance(name, str) and module.split(".")[0] not in ("keras", "builtins"):
+        is_custom = module.split(".")[0] not in ("keras", "builtins")
+        if "class_name" in config and isinstance(name, str) and is_custom and not name.startswith("__"):
             yield name, module
         for value in config.values():
             yield from _custom_names_in(value)

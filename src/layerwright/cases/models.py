@@ -10,6 +10,7 @@ from layerwright.cases.rebuilding import case_from_config, copy_of_model, is_cus
 from layerwright.cases.smaller import on_smaller_inputs
 from layerwright.cases.uses import uses_in_model
 from layerwright.core.case import CHOICES, Case, InputSpec, Traits, cases_for
+from layerwright.trial.paths import layers_of
 
 MOST_CASES_OF_A_CLASS = 4
 """How many cases one class of layers in a model gets, those with the smallest inputs."""
@@ -106,7 +107,9 @@ def _layer_cases(model: Any, uses: Mapping[int, Sequence[Use]], observer: Observ
     for use in observer.called:
         called.setdefault(id(use.instance), []).append(use)
     found: dict[str, _Found] = {}
-    for layer, path in _custom_layers(model):
+    for layer, path in layers_of(model, inside_keras=True):
+        if not is_custom(type(layer)):
+            continue
         known = constructed.get(id(layer))
         base = case_from_config(layer) if known is None else Case(type(layer), _without_defaults(layer, known.init))
         base = _as_declared(base, type(layer))
@@ -151,21 +154,6 @@ def _size(one: _Found) -> int:
 def type_name(case: Case) -> str:
     """Return the module and name of what constructs a case's layer."""
     return f"{case.layer.__module__}.{getattr(case.layer, '__qualname__', '')}"
-
-
-def _custom_layers(layer: Any, path: str = "", seen: set[int] | None = None) -> Iterator[tuple[Any, str]]:
-    """Yield each custom layer below a layer, with its path in the model, such as `encoder/attention`."""
-    seen = set() if seen is None else seen
-    for inner in layer._flatten_layers(include_self=False, recursive=False):
-        if id(inner) in seen:
-            continue
-        seen.add(id(inner))
-        # A Sequential holds a functional model of its own layers, which is no place of its own.
-        hidden = type(layer).__name__ == "Sequential" and inner is getattr(layer, "_functional", None)
-        below = path if hidden else f"{path}{inner.name}/"
-        if is_custom(type(inner)):
-            yield inner, below.removesuffix("/")
-        yield from _custom_layers(inner, below, seen)
 
 
 def _as_declared(case: Case, layer: type) -> Case:

@@ -1,10 +1,12 @@
-"""Walk the graph of a functional model in order, and name the first layer at which a property breaks.
+"""Follow a model's layers in the order in which they finish, and name the first at which a property breaks.
 
 A check that applies to models names one of `QUESTIONS`; where it fails, the answer completes its message.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ import numpy as np
 from layerwright.core.finding import BAD_OUTCOMES, Finding, Outcome
 from layerwright.trial.arguments import Arguments, Array
 from layerwright.trial.compare import leaves, relative_difference
+from layerwright.trial.paths import layers_of
 from layerwright.trial.policies import LOW_PRECISION_POLICIES, version
 from layerwright.trial.subject import lively
 from layerwright.trial.trial import Trial, copy_weights, restore, snapshot
@@ -22,7 +25,7 @@ STRAYED = 0.1
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One call of a layer in the graph.
+    """One call of a layer in a model.
 
     Attributes:
         path: Where the layer is, such as `encoder/attention`.
@@ -44,75 +47,66 @@ class RaisedAt(Exception):  # noqa: N818 - caught where it is dealt with
 
 
 def walk(trial: Trial, model: Any, arguments: Arguments, *, training: bool = False) -> list[Step]:
-    """Call the layers of a model one after another, from the usual seeds and state, which is restored afterwards.
+    """Call a model and return what each layer in it computes, in the order in which they finish: inner before outer.
 
-    A model that is no graph of layers, such as a subclassed one, has no steps.
+    The call starts from the usual seeds and state, which is restored afterwards. Layers inside Keras's own layers, and
+    those that run in a loop of the backend, are left out.
 
     Raises:
         RaisedAt: If a layer raises.
     """
     import keras
 
-    if graph_of(model) is None:
-        return []
     keras.utils.set_random_seed(trial.seed)
     before = snapshot(model.variables)
-    tensors = [keras.ops.convert_to_tensor(array.copy()) for array in arguments.arrays()]
+    tensors = arguments.map(lambda array: keras.ops.convert_to_tensor(array.copy()))
     steps: list[Step] = []
+    failing: list[str] = []
     try:
-        with trial.backend.inference():
-            _walk(model, tensors, training, "", steps)
+        with trial.backend.inference(), _recording(model, steps, failing):
+            model(tensors.inputs, **{**tensors.call, "training": training})
+    except Exception as error:
+        raise RaisedAt(failing[0] if failing else model.name) from error
     finally:
         restore(before)
     return steps
 
 
-def graph_of(model: Any) -> Any:
-    """Return the functional model behind a functional or sequential one; None if there is none."""
-    found = getattr(model, "_functional", None) or model
-    return found if hasattr(found, "_nodes_by_depth") else None
-
-
-def _walk(model: Any, tensors: list[Any], training: bool, path: str, steps: list[Step]) -> list[Any]:
-    """Add the steps of a model to `steps`, and return its outputs."""
+@contextmanager
+def _recording(model: Any, steps: list[Step], failing: list[str]) -> Iterator[None]:
+    """Note each call of a layer of the model in the block, and where one raises."""
     import keras
 
-    graph = graph_of(model)
-    known = dict(zip(map(id, graph.inputs), graph._convert_inputs_to_tensors(tensors), strict=True))
-    for depth in sorted(graph._nodes_by_depth, reverse=True):
-        for node in graph._nodes_by_depth[depth]:
-            if not node.operation or node.is_input or any(id(each) not in known for each in node.input_tensors):
-                continue
-            args, kwargs = node.arguments.fill_in(known)
-            layer, inside = node.operation, f"{path}{node.operation.name}"
-            if graph_of(layer) is not None:
-                outputs: Any = _walk(layer, _in_order(layer, args[0]), training, f"{inside}/", steps)
-            else:
-                options = {"training": training} if _takes_training(layer) else {}
-                try:
-                    outputs = layer(*args, **{**kwargs, **options})
-                except Exception as error:
-                    raise RaisedAt(inside) from error
+    paths = {id(layer): path for layer, path in layers_of(model)}
+
+    def recorded(call: Callable[..., Any], of_layers: bool) -> Callable[..., Any]:
+        @wraps(call)
+        def calling(self: Any, *args: Any, **kwargs: Any) -> Any:
+            is_layer = isinstance(self, keras.layers.Layer)  # whose call goes on to that of Operation
+            path = None if is_layer != of_layers else paths.get(id(self)) if is_layer else self.name
+            try:
+                outputs = call(self, *args, **kwargs)
+            except Exception:
+                if path is not None and not failing:
+                    failing.append(path)
+                raise
+            if path is not None:
                 masked = any(_mask_of(tensor) is not None for tensor in keras.tree.flatten((args, kwargs)))
-                steps.append(Step(inside, layer, masked, *_as_arrays(outputs)))
-            known |= dict(zip(map(id, node.outputs), keras.tree.flatten(outputs), strict=True))
-    return [known[id(output)] for output in graph.outputs]
+                with suppress(Exception):  # in a loop of the backend, tensors have no values
+                    steps.append(Step(path, self, masked, *_as_arrays(outputs)))
+            return outputs
 
+        return calling
 
-def _in_order(model: Any, inputs: Any) -> list[Any]:
-    """Return the tensors that an inner model is called with, in the order of its inputs."""
-    import keras
-
-    if isinstance(inputs, Mapping) and not isinstance(graph_of(model)._inputs_struct, Mapping):
-        return [inputs[each.name] for each in graph_of(model).inputs]
-    return list(keras.tree.flatten(inputs))
-
-
-def _takes_training(layer: Any) -> bool:
-    """Whether Keras hands `training` to a layer."""
-    return bool(getattr(layer, "_call_has_training_arg", False)) or "training" in getattr(
-        layer, "_call_context_args", {}
-    )
+    kinds = (keras.layers.Layer, keras.Operation)
+    calls = [kind.__call__ for kind in kinds]
+    for kind, call in zip(kinds, calls, strict=True):
+        kind.__call__ = recorded(call, kind is keras.layers.Layer)
+    try:
+        yield
+    finally:
+        for kind, call in zip(kinds, calls, strict=True):
+            kind.__call__ = call
 
 
 def _mask_of(tensor: Any) -> Any:
@@ -156,7 +150,7 @@ def where_samples_meet(trial: Trial, *, training: bool = False) -> str:
                 for old, new in zip(usual.arrays(), other.arrays(), strict=True)
             ]
         )
-        for before, after in zip(steps, walk(trial, model, changed, training=training), strict=True):
+        for before, after in zip(steps, walk(trial, model, changed, training=training), strict=False):
             for a, b in zip(before.outputs, after.outputs, strict=True):
                 if a.ndim and len(a) == batch and not np.array_equal(a[rest], b[rest], equal_nan=a.dtype.kind == "f"):
                     return f"samples first meet in `{before.path}`"
@@ -185,7 +179,7 @@ def where_precision_is_lost(trial: Trial) -> str:
         if isinstance(found, str):
             continue
         copy_weights(lively(trial), found.layer)
-        pairs = list(zip(exact, walk(trial, found.layer, trial.usual), strict=True))
+        pairs = list(zip(exact, walk(trial, found.layer, trial.usual), strict=False))
         for before, after in pairs:
             if _counts_finite(before) > _counts_finite(after):
                 return f"under {policy}, not finite from `{before.path}` on"
@@ -195,6 +189,20 @@ def where_precision_is_lost(trial: Trial) -> str:
                 for a, b in zip(before.outputs, after.outputs, strict=True)
             ):
                 return f"under {policy}, it strays from float32 from `{before.path}` on"
+    return ""
+
+
+def where_a_config_breaks(trial: Trial) -> str:
+    """Say which layer its own config does not rebuild."""
+    for layer, path in layers_of(lively(trial)):
+        # A layer's own get_config and from_config may raise anything.
+        try:
+            config = layer.get_config()
+            again = type(layer).from_config(config).get_config()
+        except Exception:
+            return f"`{path}` cannot be rebuilt from its config"
+        if again != config:
+            return f"the config of `{path}` rebuilds another layer"
     return ""
 
 
@@ -208,5 +216,6 @@ QUESTIONS: dict[str, Callable[[Trial], str]] = {
     "call": where_a_call_raises,
     "samples": where_samples_meet,
     "samples in training": where_samples_meet_in_training,
+    "config": where_a_config_breaks,
     "precision": where_precision_is_lost,
 }

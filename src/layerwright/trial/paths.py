@@ -1,5 +1,6 @@
 """The path from a layer to one of its sublayers or variables, as the user writes it: `self.hidden.kernel`."""
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from layerwright.trial.reachable import reachable
@@ -11,6 +12,46 @@ def attribute_path(layer: Any, part: Any) -> str:
     Where no attribute leads to it, return the name that Keras gave it, such as `dense_1/kernel`.
     """
     return _path_or_none(layer, part) or getattr(part, "path", None) or str(part.name)
+
+
+def layers_of(
+    layer: Any, path: str = "", seen: set[int] | None = None, *, inside_keras: bool = False
+) -> Iterator[tuple[Any, str]]:
+    """Yield the layers in a model, each with its path such as `encoder/attention`: outer before inner.
+
+    A part of a layer is named by the attribute that holds it, a part of a model by its own name. Models are looked
+    into, whoever wrote them; Keras's own layers only with `inside_keras`.
+    """
+    import keras
+
+    seen = set() if seen is None else seen
+    for inner in layer._flatten_layers(include_self=False, recursive=False):
+        if id(inner) in seen:
+            continue
+        seen.add(id(inner))
+        # A Sequential holds a functional model of its own layers, which is no place of its own.
+        hidden = inner is getattr(layer, "_functional", None)
+        below = path if hidden else f"{path}{_name_in(layer, inner)}/"
+        if not hidden:
+            yield inner, below.removesuffix("/")
+        if inside_keras or isinstance(inner, keras.Model) or not type(inner).__module__.startswith("keras."):
+            yield from layers_of(inner, below, seen, inside_keras=inside_keras)
+
+
+def _name_in(layer: Any, part: Any) -> str:
+    """Return the attribute that holds a part of a layer, such as `blocks[0]`, or else the part's own name."""
+    if _is_keras_model(layer):
+        return str(part.name)
+    held = {**vars(layer), **vars(layer).get("_modules", {})}  # torch keeps layers apart
+    for name, value in held.items():
+        if value is part and not name.startswith("_"):
+            return str(name)
+        if not name.startswith("_") and isinstance(value, (list, tuple, Mapping)):
+            items = value.items() if isinstance(value, Mapping) else enumerate(value)
+            found = [f"{name}[{key!r}]" for key, item in items if item is part]
+            if found:
+                return found[0]
+    return str(part.name)
 
 
 def _path_or_none(layer: Any, part: Any) -> str | None:

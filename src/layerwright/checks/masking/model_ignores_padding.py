@@ -44,8 +44,7 @@ def model_ignores_padding(trial: Trial) -> Finding:
         else the first layer that padding changes.
 
     Exempt when:
-        The case is not a whole model. Skipped if no layer of the model makes a mask from its inputs, or the model is no
-        graph of layers.
+        The case is not a whole model. Skipped if no layer of the model makes a mask from its inputs.
 
     References:
         keras.io, "Understanding masking & padding".
@@ -140,7 +139,7 @@ def _difference(a: Array, b: Array, inside: dict[int, Array]) -> float:
 def _where(trial: Trial, steps: list[Step], others: list[Step], inside: dict[int, Array]) -> str:
     """Say at which layer the mask ends, or which layer padding first changes."""
     maker = next((step.path for step in steps if any(mask is not None for mask in step.masks)), "")
-    for step, other in zip(steps, others, strict=True):
+    for step, other in zip(steps, others, strict=False):
         changed = any(
             _difference(a, b, inside) > tolerance(trial) and a.dtype.kind == "f"
             for a, b in zip(step.outputs, other.outputs, strict=True)

@@ -28,7 +28,7 @@ FIX = (
 )
 
 
-@check("LW706", "model-file", requires=("LW703", "LW707"), needs_tensors=True, models=True)
+@check("LW706", "model-file", requires=("LW703", "LW707"), needs_tensors=True, models="config")
 def model_file(trial: Trial) -> Finding:
     """A model that contains the layer can be saved to a `.keras` file and loaded with the same weights and outputs.
 
