@@ -1,8 +1,6 @@
 """Sound layers that were once accused, each beside a layer that the same check must still find."""
 
 import keras
-import pytest
-from keras import ops
 
 import layerwright as lw
 from layerwright import backends
@@ -33,3 +31,9 @@ def test_compiled_must_not_differ_by_more_even_there():
             return super().call(inputs) * (1.05 if backends.current().is_symbolic(inputs) else 1.0)
 
     assert Outcome.FAILED in outcomes(OtherWhenTraced, "LW801", init={"groups": 2}, inputs=FAR_FROM_ZERO)
+
+
+def test_nan_in_the_padding_has_a_check_of_its_own():
+    options = {"init": {"units": 3}, "inputs": (None, 6, 5)}
+    assert outcomes(keras.layers.LSTM, "LW401", **options) == {Outcome.PASSED}
+    assert outcomes(keras.layers.LSTM, "LW410", **options) == {Outcome.FAILED}

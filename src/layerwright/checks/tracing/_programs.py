@@ -76,7 +76,7 @@ def movement_by_rounding(trial: Trial, training: bool) -> float:
     def neighbour(array: Array) -> Array:
         if array.dtype.kind != "f":
             return array
-        return np.nextafter(array, rng.choice([-np.inf, np.inf], array.shape).astype(array.dtype))
+        return np.asarray(np.nextafter(array, rng.choice([-np.inf, np.inf], array.shape).astype(array.dtype)))
 
     # A call may raise on inputs just outside the range that the case gives.
     found = [0.0]
