@@ -45,10 +45,10 @@ class Never(keras.layers.Layer):
         raise RuntimeError("not today")
 
 
-class NeedsSevenAxes(keras.layers.Layer):
+class NeedsAHashedSize(keras.layers.Layer):
     def call(self, inputs):
-        if len(inputs.shape) != 7:
-            raise ValueError(f"needs seven axes, got {len(inputs.shape)}")
+        if sum(inputs.shape[1:]) ** 2 % 1009 != 3:
+            raise ValueError("needs another number of entries")
         return inputs
 
 
@@ -67,7 +67,7 @@ def cases():
         lw.Case(OverTheBatch, {"units": 3}),
         lw.Case(Never),
         lw.Case(NeverMade),
-        lw.Case(NeedsSevenAxes),
+        lw.Case(NeedsAHashedSize),
         lw.Case(Never, inputs=(None, 5), unsupported={"torch": "it never works"}),
         lw.Case(TwoFlags, variants={"centre": [False], "scale": [False]}),
         lw.Case(keras.layers.Dense),

@@ -21,7 +21,7 @@ from layerwright.cases.refusals import is_avoidable, is_own_defect, most_telling
 from layerwright.cases.signatures import constructor_parameters, is_required
 from layerwright.cases.smaller import smaller_cases
 from layerwright.core.case import Case, InputSpec, with_batch
-from layerwright.core.errors import LayerError
+from layerwright.core.errors import LayerError, quote
 from layerwright.trial.arguments import map_leaves
 from layerwright.trial.trial import Trial
 
@@ -54,6 +54,19 @@ def infer(case: Case, seconds: float = SECONDS) -> Case:
         seconds: How long that may take.
     """
     return case if is_complete(case) else _Inference(case, Budget(seconds)).result()
+
+
+def explained(case: Case, seconds: float = SECONDS) -> tuple[Case, tuple[str, ...]]:
+    """Return what `infer` returns, and a line for each thing that was tried: what it was, on what evidence, how it went.
+
+    Args:
+        case: The case.
+        seconds: How long that may take.
+    """
+    if is_complete(case):
+        return case, ("the case is declared; nothing was inferred",)
+    inference = _Inference(case, Budget(seconds))
+    return inference.result(), tuple(inference.explanation())
 
 
 def is_complete(case: Case) -> bool:
@@ -96,6 +109,14 @@ class _Inference:
         if working:
             return self._chosen(*max(working, key=lambda one: one[1].kept - len(one[1].broken)))
         return self._uncallable() if self.order else self._unconstructible()
+
+    def explanation(self) -> Iterator[str]:
+        """Yield what was tried, in that order, and what came of it."""
+        for error in self.refusals:
+            yield f"refused: {error}"
+        for construction, verdict, why in self.order:
+            because = "; ".join(one for one in (construction.why, why) if one) or "by convention"
+            yield f"{verdict.case} ({because}): {_told(verdict)}"
 
     def _subject(self, instance: Any) -> Subject:
         return Subject(self.case, instance, self.budget, self._infer_other, self._facts_of_other)
@@ -298,6 +319,15 @@ class _Inference:
         skip = reason_to_skip(errors)
         case = replace(case, notes=(*case.notes, note), inferred=inferred, undetermined=undetermined and not skip)
         return _skipped(case, skip)
+
+
+def _told(verdict: Verdict) -> str:
+    if verdict.error is not None:
+        error = verdict.error.error if isinstance(verdict.error, LayerError) else verdict.error
+        return quote(error, 120)
+    if verdict.is_sound:
+        return f"works, and keeps all {verdict.kept} promises"
+    return f"works, but fails in: {', '.join(verdict.broken)}"
 
 
 def _skipped(case: Case, reason: str) -> Case:

@@ -142,7 +142,7 @@ def _shapes(
         ranks = tuple(rank for rank in (FLOAT_RANKS if is_float else INTEGER_RANKS) if rank >= facts.least_rank)
         if guess.rank is not None and guess.rank >= facts.least_rank:
             ranks = tuple(dict.fromkeys((guess.rank, *ranks)))
-    usual = [USUAL[rank] if is_float or rank != 2 else IDS for rank in ranks if rank in USUAL]
+    usual = [_usual(rank) if is_float or rank != 2 else IDS for rank in ranks]
     plain = [_sized(shape, facts.sizes) for shape in usual]
     yield from plain
     if not is_float:
@@ -154,6 +154,10 @@ def _shapes(
         for size in numbers:
             if len(shape) > 2:
                 yield (shape[0], size, *shape[2:])
+
+
+def _usual(rank: int) -> tuple[int | None, ...]:
+    return USUAL.get(rank) or (None, *range(2, rank + 1))
 
 
 def _sized(shape: tuple[int | None, ...], sizes: Mapping[int, int | None]) -> tuple[int | None, ...]:

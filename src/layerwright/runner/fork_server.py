@@ -22,7 +22,8 @@ from multiprocessing.reduction import send_handle
 from pathlib import Path
 from typing import NoReturn
 
-from layerwright.cases.targets import Target, load
+from layerwright.cases.loading import load
+from layerwright.cases.targets import Target
 from layerwright.checks.discovery import all_checks
 from layerwright.core.errors import UsageError, quote
 from layerwright.runner.messages import (

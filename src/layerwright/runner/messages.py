@@ -169,6 +169,7 @@ class WriteCase:
     """Infer what a case leaves open and write it as source text. Answer: `CaseWritten` or `TargetUnusable`."""
 
     address: CaseAddress
+    seconds: float
 
 
 Task = ListCases | PlanCase | CheckCase | ObserveCase | WriteCase

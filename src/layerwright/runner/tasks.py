@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from functools import singledispatch
 
-from layerwright.cases.candidates import infer, is_complete
+from layerwright.cases.candidates import explained, infer, is_complete
 from layerwright.cases.inferred import Inferred
 from layerwright.cases.judge import judge
+from layerwright.cases.listed import find_cases
+from layerwright.cases.loading import import_folder
 from layerwright.cases.source import write_case
 from layerwright.cases.sweep import variant
-from layerwright.cases.targets import Overrides, Target, find_cases, import_folder
+from layerwright.cases.targets import Overrides, Target
 from layerwright.checks.discovery import check_by_code, check_of_stage
 from layerwright.core.case import Case
 from layerwright.core.check import Check
@@ -97,8 +99,9 @@ def _observe_case(task: ObserveCase, send: Send) -> None:
 
 @_do.register
 def _write_case(task: WriteCase, send: Send) -> None:
-    case = infer(_at(task.address))
-    send(CaseWritten(str(case), case.status, case.notes, write_case(case), (import_folder(task.address.target),)))
+    case, tried = explained(_at(task.address), task.seconds)
+    folders = (import_folder(task.address.target),)
+    send(CaseWritten(str(case), case.status, case.notes, write_case(case), folders, tried))
 
 
 def _declared(target: Target, overrides: Overrides) -> list[Case]:

@@ -32,7 +32,7 @@ def import_changes_nothing(trial: Trial) -> Finding:
         the layer and not the setting. It is said once, for the first layer that the module defines.
 
     Exempt when:
-        The module was imported before Layerwright could look, as with `layerwright.check` and in pytest.
+        The module was imported before Layerwright could look, as with `lw.check` and in pytest.
 
     References:
         PyTorch's notes on autograd mechanics, "Locally disabling gradient computation"; keras.io/api/utils.
