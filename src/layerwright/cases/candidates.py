@@ -12,16 +12,17 @@ from layerwright.cases.budget import Budget
 from layerwright.cases.conventions import is_conventional, values_for
 from layerwright.cases.corrections import amendments, corrections
 from layerwright.cases.evidence import gather
-from layerwright.cases.evidence.kinds import Known, Subject
+from layerwright.cases.evidence.kinds import Known, Subject, TensorFacts
 from layerwright.cases.inferred import encoded
 from layerwright.cases.judge import Verdict, construct, judge
 from layerwright.cases.observation import Use
-from layerwright.cases.proposals import contradicts, proposals
-from layerwright.cases.refusals import is_avoidable, is_own_defect, most_telling
+from layerwright.cases.proposals import USUAL, contradicts, proposals
+from layerwright.cases.refusals import is_avoidable, is_own_defect, most_telling, reason_to_skip
 from layerwright.cases.signatures import constructor_parameters, is_required
 from layerwright.cases.smaller import smaller_cases
 from layerwright.core.case import Case, InputSpec, with_batch
 from layerwright.core.errors import LayerError
+from layerwright.trial.arguments import map_leaves
 from layerwright.trial.trial import Trial
 
 SECONDS = 6.0
@@ -32,6 +33,7 @@ MOST_CONSTRUCTIBLE = 4
 MOST_TRIED = 48
 MOST_KEYS = 6
 MOST_SMALLER = 3
+MOST_ADAPTED = 8
 ENOUGH_DEFECTS = 6
 OF_A_PARENT = 0.3
 """The part of the time that is left which working out another layer's case may take."""
@@ -76,8 +78,11 @@ class _Inference:
         self.budget = budget
         self.depth = depth
         self.others = {} if others is None else others
+        self.known: Known | None = None
+        self.is_seen = False
         self.refusals: list[BaseException] = []
         self.tried: dict[str, Verdict] = {}
+        self.accepted: set[str] = set()
         self.order: list[tuple[_Construction, Verdict, str]] = []
 
     def result(self) -> Case:
@@ -166,8 +171,11 @@ class _Inference:
         case = _with_arguments_noted(_Construction(replace(self.case, init=init), ""), self.case)
         if self.case.inputs is not None:
             return case
-        undetermined = bool(case.inferred) and is_avoidable(self.refusals)
-        return replace(case, inputs=TIME, inferred=(*case.inferred, "inputs"), undetermined=undetermined)
+        undetermined = is_avoidable(self.refusals, has_guesses=bool(case.inferred))
+        inferred = (*case.inferred, "inputs")
+        skip = reason_to_skip(self.refusals)
+        case = replace(case, inputs=TIME, inferred=inferred, undetermined=undetermined and not skip)
+        return _skipped(case, skip)
 
     # How it is called.
 
@@ -191,19 +199,23 @@ class _Inference:
         return len({str(cause) for cause in causes}) == 1 and is_own_defect(causes[0])
 
     def _judged(self, construction: _Construction, case: Case, why: str) -> Verdict | None:
-        key = str((construction.case.init, case.inputs, case.call))
-        if key in self.tried:
+        key = str((construction.case.init, case.inputs, case.call, case.adapt))
+        if key in self.tried or _kinds(case) in self.accepted:
             return None
         verdict = judge(case)
         self.tried[key] = verdict
+        if verdict.error is None:
+            self.accepted.add(_kinds(case))
         self.order.append((construction, verdict, why))
         return verdict
 
     def _ways(self, construction: _Construction) -> Iterator[tuple[Case, str]]:
         """Yield the case with inputs and the evidence for them: those seen, those proposed, what errors ask for."""
         instance, _ = construct(construction.case)
-        known = gather.facts(self._subject(instance))
+        known = self.known = gather.facts(self._subject(instance))
         case = construction.case
+        if hasattr(instance, "adapt"):
+            yield from self._adapted(case, known)
         if known.batch:
             case = replace(case, traits=with_batch(case.traits, known.batch))
         for use in construction.uses:
@@ -241,7 +253,14 @@ class _Inference:
                     return
             waiting += better[:1]
 
+    def _adapted(self, case: Case, known: Known) -> Iterator[tuple[Case, str]]:
+        """Yield the case with inputs that the layer was adapted to before."""
+        for proposed in itertools.islice(proposals(case, known), MOST_ADAPTED):
+            if isinstance(proposed.inputs, InputSpec):
+                yield replace(proposed, adapt=proposed.inputs), "the layer has adapt()"
+
     def _chosen(self, construction: _Construction, verdict: Verdict, why: str) -> Case:
+        self.is_seen = why.endswith("calls it so")
         case = _with_arguments_noted(replace(construction, case=verdict.case), self.case)
         because = f" ({why})" if why else ""
         note = f"inferred input shape {inputs_text(case)}{because}; override with --input"
@@ -251,16 +270,39 @@ class _Inference:
                 *notes,
                 'axis 0 seems to hold nodes, not samples; declare batch="graph", or another value to check it',
             )
-        return replace(case, notes=notes, inferred=(*case.inferred, "inputs"))
+        chosen = replace(case, notes=notes, inferred=(*case.inferred, "inputs"))
+        return replace(chosen, alternatives=self._alternatives(chosen))
+
+    def _alternatives(self, chosen: Case) -> tuple[Case, ...]:
+        """Return the case with inputs of other ranks, if nothing says which rank the layer takes."""
+        spec = chosen.inputs
+        known = self.known
+        is_open = known is not None and not known.keys and known.tensors.get(None, TensorFacts()).rank is None
+        is_guess = known is not None and known.guessed.get(None, TensorFacts()).rank is None
+        if not (is_open and is_guess) or not isinstance(spec, InputSpec) or chosen.call or self.is_seen:
+            return ()
+        least = known.tensors.get(None, TensorFacts()).least_rank if known is not None else 1
+        shapes = [USUAL[rank] for rank in (3, 2, 4) if rank >= least and rank != len(spec.shape)]
+        last = spec.shape[-1:] if len(spec.shape) > 1 else ()
+        others = (replace(spec, shape=(*shape[:-1], *(last or shape[-1:]))) for shape in shapes)
+        return tuple(replace(chosen, inputs=other) for other in others)
 
     def _uncallable(self) -> Case:
         errors = [verdict.error for _, verdict, _ in self.order if verdict.error is not None]
         construction, verdict, _ = self.order[errors.index(most_telling(errors))]
         first, last = inputs_text(self.order[0][1].case), inputs_text(self.order[-1][1].case)
-        note = f"the layer accepted none of {len(errors)} input shapes tried, from {first} to {last}; give one with --input"
+        note = f"the layer accepted none of {len(errors)} inputs tried, from {first} to {last}; give one with --input"
         case = _with_arguments_noted(replace(construction, case=verdict.case), self.case)
         inferred = (*case.inferred, "inputs")
-        return replace(case, notes=(*case.notes, note), inferred=inferred, undetermined=is_avoidable(errors))
+        undetermined = is_avoidable(errors, has_guesses=bool(case.inferred))
+        skip = reason_to_skip(errors)
+        case = replace(case, notes=(*case.notes, note), inferred=inferred, undetermined=undetermined and not skip)
+        return _skipped(case, skip)
+
+
+def _skipped(case: Case, reason: str) -> Case:
+    """Return the case as one that is not checked, if there is a reason, which its notes say."""
+    return replace(case, skip=reason, notes=(f"not checked: {reason}",)) if reason else case
 
 
 def _with_arguments_noted(construction: _Construction, declared: Case) -> Case:
@@ -273,6 +315,16 @@ def _with_arguments_noted(construction: _Construction, declared: Case) -> Case:
     because = f" ({construction.why})" if construction.why else ""
     note = f"inferred constructor argument{plural} {', '.join(chosen)}{because}; override with --init {chosen[0]}=…"
     return replace(case, notes=(*case.notes, note), inferred=chosen)
+
+
+def _kinds(case: Case) -> str:
+    """Return the structure, ranks and dtypes of inputs: other sizes are tried only where the layer raises."""
+    tree = map_leaves(_kind, [case.inputs, dict(case.call)])
+    return str((tree, case.adapt is not None))
+
+
+def _kind(leaf: Any) -> Any:
+    return (len(leaf.shape), leaf.dtype) if isinstance(leaf, InputSpec) else leaf
 
 
 def _by_arguments(uses: list[Use]) -> list[tuple[dict[str, Any], list[Use]]]:

@@ -11,6 +11,7 @@ CONVENTIONS: tuple[tuple[str, Callable[[], Any]], ...] = (
     (r"(.*_)?(vocab|vocabulary)(_size)?_?size|input_dim|num_(embeddings|tokens|classes|codes|bins|buckets)", lambda: 8),
     (r"max_?(len|length|steps|position.*)|(seq|sequence|input|time)_?(len|length|steps)|timesteps", lambda: 12),
     (r"kernel_size|window(_size)?", lambda: 3),
+    (r"name", lambda: "layer"),
     (r"batch_size", lambda: 4),
     (
         r"pool_size|block_size|upsampling|size|factor|(.*_)?levels?|(num_)?steps|order|degree|power|patch_size",

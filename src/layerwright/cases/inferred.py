@@ -20,6 +20,9 @@ class Inferred:
         names: What was inferred, as in `Case.inferred`.
         undetermined: As in `Case`.
         batch: The trait of this name.
+        adapt: As in `Case`.
+        alternatives: The inputs of those in `Case`.
+        skip: As in `Case`.
     """
 
     init: Mapping[str, Any]
@@ -29,17 +32,31 @@ class Inferred:
     names: tuple[str, ...]
     undetermined: bool
     batch: str
+    adapt: Any = None
+    alternatives: tuple[Any, ...] = ()
+    skip: str = ""
 
     @classmethod
     def of(cls, declared: Case, known: Case) -> "Inferred":
         """Return what `known` has beyond `declared`, the case that it was inferred from."""
         init = {name: encoded(value) for name, value in known.init.items() if name not in declared.init}
         call = {name: encoded(value) for name, value in known.call.items() if name not in declared.call}
-        return cls(init, known.inputs, call, known.notes, known.inferred, known.undetermined, known.traits.batch)
+        return cls(
+            init,
+            known.inputs,
+            call,
+            known.notes,
+            known.inferred,
+            known.undetermined,
+            known.traits.batch,
+            known.adapt,
+            tuple(one.inputs for one in known.alternatives),
+            known.skip,
+        )
 
     def applied_to(self, declared: Case) -> Case:
         """Return the case that was inferred from `declared`."""
-        return replace(
+        case = replace(
             declared,
             init={**declared.init, **{name: decoded(value) for name, value in self.init.items()}},
             inputs=self.inputs,
@@ -48,7 +65,10 @@ class Inferred:
             inferred=self.names,
             undetermined=self.undetermined,
             traits=with_batch(declared.traits, self.batch),
+            adapt=self.adapt,
+            skip=self.skip,
         )
+        return replace(case, alternatives=tuple(case.with_inputs(inputs) for inputs in self.alternatives))
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Judge a way to call a layer: what its author meant runs in every mode, and gives a row for each sample."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,10 +17,10 @@ class Verdict:
     """How a layer takes a case.
 
     Attributes:
+        case: The case.
         error: What calling it in inference raised; None if it can be called.
         kept: How many of the further promises it keeps.
         broken: Those that it does not keep, in words.
-        case: The case, without the mask if the layer can be called only so.
     """
 
     case: Case
@@ -35,11 +35,15 @@ class Verdict:
 
 
 def judge(case: Case) -> Verdict:
-    """Call the layer in inference; if it can be called, see whether it keeps further promises."""
+    """Call the layer in inference; if it can be called, see whether it keeps further promises.
+
+    A layer that refuses an optional mask is judged without it, but keeps it: Keras passes on masks.
+    """
     verdict = _called(case)
     if verdict.error is None or "mask" not in case.call or not _is_optional_mask(case):
         return verdict
-    return _called(case.with_inputs(case.inputs, {name: one for name, one in case.call.items() if name != "mask"}))
+    without = case.with_inputs(case.inputs, {name: one for name, one in case.call.items() if name != "mask"})
+    return replace(_called(without), case=case)
 
 
 def construct(case: Case) -> tuple[Any, BaseException | None]:

@@ -7,15 +7,17 @@ import importlib
 import importlib.util
 import inspect
 import os
+import pkgutil
 import re
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from layerwright.cases.imports import importing
 from layerwright.cases.model_files import check_is_model_file, load_model_file
 from layerwright.cases.models import cases_of_model, is_model, made_by, parameters_without_default
 from layerwright.cases.pairwise import expanded
@@ -200,7 +202,8 @@ def load(target: Target) -> ModuleType:
             for name in target.imports:
                 load(parse_target(name))
             return ModuleType(target.module)
-        return _import_file(target.path) if target.is_file else _import_module(target.module)
+        with importing(_module_name(target)):
+            return _import_file(target.path) if target.is_file else _import_module(target.module)
     except UsageError:
         raise
     except BaseException as error:
@@ -218,6 +221,10 @@ def _where(error: BaseException, target: Target) -> str:
     path = str(target.path)
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
     return f"{target.module}:{lines[-1]}" if lines else target.module
+
+
+def _module_name(target: Target) -> str:
+    return ".".join(_root_and_name(target.path)[1]) if target.is_file else target.module
 
 
 def _import_module(name: str) -> ModuleType:
@@ -273,11 +280,7 @@ def _is_loaded_from(name: str, path: Path) -> bool:
 def _layers_of(module: ModuleType, target: Target) -> list[type]:
     import keras
 
-    defined = {
-        name: value
-        for name, value in vars(module).items()
-        if inspect.isclass(value) and issubclass(value, keras.layers.Layer) and _is_defined_in(value, module)
-    }
+    defined = _classes_of(module)
     concrete = [value for value in dict.fromkeys(defined.values()) if _is_concrete(value)]
     known = ", ".join(sorted({value.__name__ for value in defined.values()})) or "none"
     if WILDCARDS.search(target.layer):
@@ -297,8 +300,39 @@ def _layers_of(module: ModuleType, target: Target) -> list[type]:
     return concrete
 
 
-def _is_defined_in(layer: type, module: ModuleType) -> bool:
-    return layer.__module__ == module.__name__ or layer.__module__.startswith(module.__name__ + ".")
+def _classes_of(module: ModuleType) -> dict[str, Any]:
+    """Return what a module defines; what a package exports of its own, or if that is no layer, what it contains."""
+    own = {name: value for name, value in vars(module).items() if _is_layer_of(value, module)}
+    if own or not hasattr(module, "__path__"):
+        return own
+    found: dict[str, Any] = {}
+    for inner in _modules_in(module):
+        found |= {
+            f"{value.__module__}.{name}": value for name, value in vars(inner).items() if _is_layer_of(value, inner)
+        }
+    return found
+
+
+def _modules_in(package: ModuleType) -> Iterator[ModuleType]:
+    """Yield the modules of a package that can be imported, without its tests."""
+    for info in pkgutil.walk_packages(package.__path__, f"{package.__name__}.", onerror=lambda _: None):
+        if any("test" in part for part in info.name.split(".")):
+            continue
+        try:
+            yield importlib.import_module(info.name)
+        except Exception:  # it needs what is not installed; the package can be used without it
+            continue
+
+
+def _is_layer_of(value: Any, module: ModuleType) -> bool:
+    """Whether a value is a layer's class that a module defines, or that a package exports of its own distribution."""
+    import keras
+
+    if not inspect.isclass(value) or not issubclass(value, keras.layers.Layer):
+        return False
+    if hasattr(module, "__path__"):
+        return value.__module__.partition(".")[0] == module.__name__.partition(".")[0]
+    return value.__module__ == module.__name__
 
 
 def _is_concrete(layer: type) -> bool:

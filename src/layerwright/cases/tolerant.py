@@ -1,4 +1,4 @@
-"""Run the part of some code that constructs and calls layers: what fails is skipped, what acts on the world left out."""
+"""Run what constructs and calls layers in some code: what fails is skipped, what acts on the world is left out."""
 
 import ast
 import copy
@@ -27,7 +27,7 @@ ACTS = frozenset(
 ACTING_MODULES = frozenset({"os", "subprocess", "shutil", "requests", "urllib", "tfds", "plt", "sys", "applications"})
 
 
-class OutOfTime(Exception):
+class OutOfTimeError(Exception):
     """The time for this piece of code is over."""
 
 
@@ -63,7 +63,7 @@ class Runner:
     def _run(self, statements: Iterable[ast.stmt]) -> None:
         for statement in statements:
             if self.is_over():
-                raise OutOfTime
+                raise OutOfTimeError
             self._one(statement)
 
     def _one(self, statement: ast.stmt) -> None:

@@ -83,6 +83,12 @@ class InputSpec:
             return rng.uniform(low, high, shape).astype(self.dtype)
         return np.asarray(rng.standard_normal(shape), self.dtype)
 
+    def data(self, samples: int = 32) -> "np.ndarray[Any, Any]":
+        """Draw samples, the same at every call."""
+        import numpy as np
+
+        return self.sample(np.random.default_rng(0), self.concrete(samples))
+
     def __str__(self) -> str:
         shape = ", ".join(str(size) for size in self.shape) + ("," if len(self.shape) == 1 else "")
         return f"({shape})" if self.dtype == "float32" else f"({shape}) {self.dtype}"
@@ -184,6 +190,10 @@ class Case:
         inferred: What was inferred rather than declared: names of constructor arguments, `"inputs"`. Sizes of inferred
             inputs are not the author's claim.
         undetermined: Whether no way to call the layer was found.
+        alternatives: Other cases that are as likely as this one, if it was inferred: what fails here and passes on one
+            of them is a note.
+        skip: Why the layer is not checked, such as that it is an abstract class; empty if it is.
+        adapt: What the layer's `adapt` is called with after it is constructed: a shape or `InputSpec`.
         combined: Whether the checker chose the constructor arguments together: `"values"` if the author declared each
             value, `"arguments"` if a sweep chose them. If the layer refuses them, its checks are skipped.
 
@@ -208,11 +218,15 @@ class Case:
     unsupported: Mapping[str, str] = field(default_factory=dict)
     inferred: tuple[str, ...] = ()
     undetermined: bool = False
+    alternatives: "tuple[Case, ...]" = ()
+    skip: str = ""
+    adapt: InputSpec | None = None
     combined: Literal["", "values", "arguments"] = ""
 
     def __post_init__(self) -> None:
-        if self.inputs is not None:
-            object.__setattr__(self, "inputs", _as_specs(self.inputs))
+        for name in ("inputs", "adapt"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, _as_specs(getattr(self, name)))
         call = {name: _as_call_argument(name, value) for name, value in self.call.items()}
         object.__setattr__(self, "call", call)
         if isinstance(self.traits, Mapping):
@@ -235,8 +249,11 @@ class Case:
         }
 
     def construct(self, **overrides: Any) -> Any:
-        """Return a new layer, constructed with `init` and `overrides` on top of it."""
-        return self.layer(**{**self.fresh_init(), **overrides})
+        """Return a new layer, constructed with `init` and `overrides` on top of it, and adapted if the case says so."""
+        layer = self.layer(**{**self.fresh_init(), **overrides})
+        if self.adapt is not None:
+            layer.adapt(self.adapt.data())
+        return layer
 
     def fresh_init(self) -> dict[str, Any]:
         """Return `init`, its layers and other mutable values copied."""
@@ -259,6 +276,8 @@ class Case:
         words = f"{getattr(self.layer, '__name__', 'layer')}({arguments})"
         if self.inputs is not None:
             words += f" on {_brief(self.inputs)}"
+        if self.adapt is not None:
+            words += f" adapted to {_brief(self.adapt)}"
         extra = ", ".join(f"{key}={_brief(value)}" for key, value in self.call.items())
         return f"{words} with {extra}" if extra else words
 

@@ -21,6 +21,7 @@ from layerwright.core.finding import (
     skipped,
     with_identity,
 )
+from layerwright.runner.doubt import with_benefit_of_the_doubt
 from layerwright.trial.graph import completed
 from layerwright.trial.trial import Trial
 
@@ -116,6 +117,8 @@ class CaseChecker:
         for finding in self._guarded(check):
             if self.case.undetermined and check.stage and finding.outcome is Outcome.FAILED:
                 finding = _undetermined(finding)
+            elif finding.outcome in (Outcome.FAILED, Outcome.WARNED):
+                finding = with_benefit_of_the_doubt(finding, check, self.case, self.seed)
             if isinstance(check.models, str) and self.case.traits.model:
                 finding = completed(self.trial, check.models, finding)
             expected = as_expected(finding, check, self.case.expect)
@@ -124,6 +127,8 @@ class CaseChecker:
 
     def _why_not(self, check: Check) -> Finding | None:
         """Return why a check does not run: refused arguments, traits that exempt the layer, an unmet requirement."""
+        if self.case.skip:
+            return skipped(self.case.skip)
         if self._refused():
             return skipped(f"the layer refuses this combination of arguments: {self._refused()}")
         if check.needs_tensors and self.trial.has_strings and self.trial.backend.NAME != "tensorflow":

@@ -117,10 +117,18 @@ class PlanCase:
     """Infer what a case leaves open, and with which other arguments to check it.
 
     Answers: `CheckStarted` of the check of the call, then `CasePlanned`; or `TargetUnusable`.
+
+    Attributes:
+        address: The case.
+        sweep: Whether to look for other arguments.
+        seconds: How long working the case out may take.
+        known: What another backend inferred; it is the answer if the layer can be called so here too.
     """
 
     address: CaseAddress
     sweep: bool
+    seconds: float
+    known: Inferred | None = None
 
 
 @dataclass(frozen=True)
@@ -212,10 +220,17 @@ class TargetUnusable(FinalAnswer):
 
 @dataclass(frozen=True)
 class CasePlanned(FinalAnswer):
-    """What was inferred of a case, and the other constructor arguments that a sweep checks it with."""
+    """What was inferred of a case, and the other constructor arguments that a sweep checks it with.
+
+    Attributes:
+        inferred: What was inferred.
+        variants: The other constructor arguments.
+        is_known: Whether `inferred` is what the task knew already.
+    """
 
     inferred: Inferred
     variants: Sequence[Mapping[str, Any]]
+    is_known: bool = False
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from functools import singledispatch
 
 from layerwright.cases.candidates import infer, is_complete
 from layerwright.cases.inferred import Inferred
+from layerwright.cases.judge import judge
 from layerwright.cases.source import write_case
 from layerwright.cases.sweep import variant
 from layerwright.cases.targets import Overrides, Target, find_cases, import_folder
@@ -64,7 +65,10 @@ def _list_cases(task: ListCases, send: Send) -> None:
 def _plan_case(task: PlanCase, send: Send) -> None:
     declared = _at(task.address)
     send(CheckStarted(check_of_stage("call").code))
-    known = infer(declared)
+    if task.known is not None and judge(task.known.applied_to(declared)).error is None:
+        send(CasePlanned(task.known, [], is_known=True))
+        return
+    known = infer(declared, task.seconds)
     send(CasePlanned(Inferred.of(declared, known), variants_of(known, sweep=task.sweep)))
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from layerwright.cases.inferred import Inferred
 from layerwright.cases.targets import Overrides, Target
 from layerwright.checks.discovery import check_by_code, check_of_stage
 from layerwright.core.check import Check
@@ -50,6 +51,12 @@ from layerwright.runner.parent import (
 from layerwright.runner.progress import BackendProgress, CaseProgress
 
 MOST_DEATHS = 3
+
+INFERENCE_SHARE = 0.1
+"""How long working a case out may take, of the time limit of a check."""
+
+PLANNING_ORDER = ("torch", "tensorflow", "jax")
+"""The order in which backends are asked to work a case out: calling a layer once is cheapest on the first."""
 
 Job = Callable[[], "Sequence[Job]"]
 """A piece of work; returns the pieces that it makes possible."""
@@ -294,32 +301,61 @@ class _Crew:
     def plan(self, case: CaseProgress) -> Sequence[Job]:
         """Infer what the case leaves open, once for all backends, and the variants of a sweep; then check it.
 
-        If a layer works on none of the inputs tried on one backend, the next is asked. If a worker dies of it, that is
-        the finding there, and each other backend infers for itself.
+        If a layer works on none of the inputs tried on one backend, the next is asked. Then each other backend tries
+        what was inferred; where the layer cannot be called so, what it takes there is chosen if it takes it everywhere.
+        If a worker dies of it, that is the finding there, and each other backend infers for itself.
         """
+        chosen: CasePlanned | None = None
+        first: BackendProgress | None = None
+        members = sorted(case.members, key=lambda member: PLANNING_ORDER.index(member.backend))
+        asked: list[BackendProgress] = []
+        for member in members:
+            asked.append(member)
+            answer = self._ask_for_plan(case, member, None)
+            if answer is not None and (chosen is None or _is_known(answer.inferred)):
+                chosen, first = answer, member
+            if member.findings or (chosen is not None and _is_known(chosen.inferred)):
+                break
+        if chosen is not None and first is not None and _is_known(chosen.inferred):
+            chosen = self._agreed(case, first, [one for one in members if one not in asked], chosen)
         variants: list[CaseProgress] = []
-        for member in case.members:
-            server = self._server(case.target, member.backend)
-            if member.findings or server is None:
-                continue
-            started = monotonic()
-            task = PlanCase(self._address(case, member), self.options.sweep)
-            try:
-                answer = ask(server, task, self.logs, self.options.timeout_seconds, self._patience)
-            except ServerDeath:
-                break
-            except Death as death:
-                member.findings.append(_died(death, check_of_stage("call"), monotonic() - started))
-                break
-            if isinstance(answer, CasePlanned) and (case.inferred is None or not answer.inferred.undetermined):
-                case.inferred = answer.inferred
-                variants = [case.with_arguments(changed) for changed in answer.variants]
-            if case.inferred is not None and not case.inferred.undetermined:
-                break
+        if chosen is not None:
+            case.inferred = chosen.inferred
+            variants = [case.with_arguments(changed) for changed in chosen.variants]
         for variant in variants:
             variant.inferred = case.inferred
         self._add(case.target, variants)
         return [partial(self.check, one, member) for one in (case, *variants) for member in one.members]
+
+    def _agreed(
+        self, case: CaseProgress, first: BackendProgress, others: Sequence[BackendProgress], chosen: CasePlanned
+    ) -> CasePlanned:
+        """Return what was inferred on the first backend, or on another one if the layer takes that on both."""
+        for member in others:
+            answer = self._ask_for_plan(case, member, chosen.inferred)
+            if answer is None or answer.is_known or not _is_known(answer.inferred):
+                continue
+            there = self._ask_for_plan(case, first, answer.inferred)
+            if there is not None and there.is_known:
+                return answer
+        return chosen
+
+    def _ask_for_plan(self, case: CaseProgress, member: BackendProgress, known: Inferred | None) -> CasePlanned | None:
+        """Return what a backend infers, if it can say; a worker that dies of it is a finding."""
+        server = self._server(case.target, member.backend)
+        if member.findings or server is None:
+            return None
+        started = monotonic()
+        seconds = INFERENCE_SHARE * self.options.timeout_seconds
+        task = PlanCase(self._address(case, member), self.options.sweep, seconds, known)
+        try:
+            answer = ask(server, task, self.logs, self.options.timeout_seconds, self._patience)
+        except ServerDeath:
+            return None
+        except Death as death:
+            member.findings.append(_died(death, check_of_stage("call"), monotonic() - started))
+            return None
+        return answer if isinstance(answer, CasePlanned) else None
 
     def check(self, case: CaseProgress, member: BackendProgress) -> Sequence[Job]:
         """Run all checks of a case on one backend; the last backend to finish then compares them."""
@@ -450,6 +486,11 @@ def _by_key(cases: Sequence[DeclaredCase]) -> dict[tuple[str, str, int], _Listed
         of_layer[case.layer] += 1
         with_text[case.layer, case.text] += 1
     return found
+
+
+def _is_known(inferred: Inferred) -> bool:
+    """Whether a way to call the layer was found."""
+    return not (inferred.undetermined or inferred.skip)
 
 
 def _new_server(backend: str, options: Options) -> BackendServer:

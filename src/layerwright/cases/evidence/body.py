@@ -17,7 +17,12 @@ SAME_RANK = frozenset(
 """Functions that keep the shape of their first argument."""
 
 TAKES_IDS = {
-    "one_hot": 0, "take": 1, "gather": 1, "gather_nd": 1, "embedding_lookup": 1, "bincount": 0,
+    "one_hot": 0,
+    "take": 1,
+    "gather": 1,
+    "gather_nd": 1,
+    "embedding_lookup": 1,
+    "bincount": 0,
     **{f"{kind}_{how}": 1 for kind in ("segment", "unsorted_segment") for how in ("sum", "max", "min", "mean")},
 }
 """Functions, and which of their arguments holds integers."""
@@ -192,7 +197,7 @@ class Reader:
                 self._columns(place, parts)
 
     def _columns(self, place: Place, parts: list[ast.expr]) -> None:
-        """Note the size of an axis of which two places are read, the first and a later one, as of an edge's two ends."""
+        """Note the size of an axis of which two places are read, such as the two ends of an edge."""
         index = constant(parts[-1])
         if not isinstance(index, int) or isinstance(index, bool) or index < 0:
             return
@@ -285,7 +290,7 @@ class Reader:
 
 
 def children(subject: Subject) -> dict[str, "Known"]:
-    """Return what is known of the inputs of sublayers whose class the same module defines, by attribute and variable."""
+    """Return what is known of the inputs of sublayers that the same module defines, by attribute and variable."""
     found: dict[str, Known] = {}
     for attribute, name in made(subject).items():
         known = subject.known_of(name)

@@ -30,7 +30,7 @@ def _facts(method: ast.FunctionDef, shape: str, name: str) -> Facts | None:
             whole = whole.with_less_known(_reads(constant(node.slice)))
         elif isinstance(node, ast.Assign) and name_of(node.value) == shape:
             several |= _unpacked(method, node.targets[0])
-            whole = whole.with_less_known(_unpacked_sizes(method, node.targets[0], several))
+            whole = whole.with_less_known(_unpacked_sizes(node.targets[0], several))
         elif isinstance(node, ast.Compare) and _is_length_of(node.left, shape):
             wanted = constant(node.comparators[0])
             if isinstance(wanted, int) and isinstance(node.ops[0], (ast.Eq, ast.NotEq)):
@@ -64,7 +64,7 @@ def _unpacked(method: ast.FunctionDef, target: ast.expr) -> dict[Key | None, Ten
     return {place: read.get(name, TensorFacts()) for place, name in enumerate(names)} if read else {}
 
 
-def _unpacked_sizes(method: ast.FunctionDef, target: ast.expr, several: object) -> TensorFacts:
+def _unpacked_sizes(target: ast.expr, several: object) -> TensorFacts:
     if not isinstance(target, (ast.Tuple, ast.List)) or several:
         return TensorFacts()
     if any(isinstance(one, ast.Starred) for one in target.elts):

@@ -25,7 +25,7 @@ def sources() -> tuple[ModuleType, ...]:
 
 
 def uses(subject: Subject) -> list[Use]:
-    """Return how the layer was constructed and called elsewhere, the most believed first; calls before constructions."""
+    """Return how the layer was used elsewhere, the most believed first, calls before constructions."""
     found = [one for source in sources() if source.PLACE < FIRST_READER for one in _asked(source, subject, Use)]
     return sorted(found, key=lambda use: use.inputs is None)
 

@@ -85,10 +85,16 @@ def _taken(call: ast.FunctionDef, argument: str, made: dict[str, str]) -> Tensor
                 return found
             if kind in SAME_RANK and isinstance(statement, ast.Assign):
                 names |= {name_of(target) for target in statement.targets}
-        if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Call):
-            if _kind(statement.value.func, made) not in SAME_RANK:
-                names -= {name_of(target) for target in statement.targets}
+        names -= _rebound(statement, made)
     return found
+
+
+def _rebound(statement: ast.AST, made: dict[str, str]) -> set[str]:
+    """Return the names that a statement gives to what has perhaps another rank."""
+    if not isinstance(statement, ast.Assign) or not isinstance(statement.value, ast.Call):
+        return set()
+    keeps_rank = _kind(statement.value.func, made) in SAME_RANK
+    return set() if keeps_rank else {name_of(target) for target in statement.targets}
 
 
 def _kind(function: ast.expr, made: dict[str, str]) -> str:

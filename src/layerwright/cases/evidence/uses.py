@@ -8,7 +8,7 @@ from typing import Any
 from layerwright.cases.conventions import values_for
 from layerwright.cases.evidence.kinds import Subject
 from layerwright.cases.observation import Use, observing
-from layerwright.cases.tolerant import OutOfTime, Runner
+from layerwright.cases.tolerant import OutOfTimeError, Runner
 
 PLACE = 0
 
@@ -20,7 +20,11 @@ def evidence(subject: Subject) -> Iterator[Use]:
     """Yield how the layer is constructed and called when functions of its module are run, as far as they run."""
     if subject.module is None or not inspect.isclass(subject.layer):
         return
-    functions = {node.name: node for node in subject.tree.body if isinstance(node, ast.FunctionDef)}
+    functions = {
+        node.name: node
+        for node in subject.tree.body
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("test")
+    }
     reaching = _reaching(subject.name, subject.tree, functions)
     users = [functions[name] for name in functions if name in reaching][:MOST_FUNCTIONS]
     budget = subject.budget.share(0.4)
@@ -28,7 +32,7 @@ def evidence(subject: Subject) -> Iterator[Use]:
         for body, scope in [*_scripts(subject, reaching), *((one.body, _scope(subject, one)) for one in users)]:
             try:
                 Runner(scope, budget.is_over, functions, subject.file).run(body)
-            except OutOfTime:
+            except OutOfTimeError:
                 break
             if seen.called:
                 break
@@ -94,7 +98,7 @@ def _given(subject: Subject, name: str, parameters: list[str]) -> dict[str, Any]
 
 
 def _value(node: ast.expr, scope: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return the value of a literal, a global, or a tuple or sum of these, in a tuple; an empty one for anything else."""
+    """Return the value of a literal, a global, or a tuple of these, as the only item; nothing for anything else."""
     if isinstance(node, ast.Constant):
         return (node.value,)
     if isinstance(node, ast.Name):

@@ -54,6 +54,20 @@ def fill_masked_steps(trial: Trial, found: Subject, contents: Sequence[float]) -
     return found.plain.replace_arrays(arrays)
 
 
+def makes_its_own_mask(found: Subject) -> bool:
+    """Whether the layer receives no mask, but its output carries one."""
+    import keras
+
+    if found.sees_mask:
+        return False
+    tensors = found.plain.map(keras.ops.convert_to_tensor)
+    # A layer's own compute_mask may raise anything if there is no mask. LW402 mask-matches-output reports that.
+    try:
+        return found.layer.compute_mask(tensors.inputs, None) is not None
+    except Exception:
+        return False
+
+
 def list_largest_changes(changes: dict[str, float], most: int = 3) -> str:
     """Name what changed and by how much, the largest changes first."""
     names = sorted(changes, key=lambda name: -changes[name])

@@ -2,15 +2,15 @@
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from layerwright.core.errors import LayerError
-from layerwright.trial.arguments import Array, describe
-from layerwright.trial.compare import bitwise_equal, leaves
+from layerwright.trial.arguments import Arguments, Array, describe
+from layerwright.trial.compare import bitwise_equal, largest_difference, leaves
 from layerwright.trial.gradients import pure, tensors_of
 from layerwright.trial.reachable import reachable
 from layerwright.trial.subject import lively
@@ -53,14 +53,43 @@ def eager_result(trial: Trial, training: bool) -> Result:
     return call_eagerly(trial, training)
 
 
-def call_eagerly(trial: Trial, training: bool) -> Result:
-    """Call the lively layer eagerly on the usual arguments, and restore its variables afterwards."""
+def call_eagerly(trial: Trial, training: bool, arguments: Arguments | None = None) -> Result:
+    """Call the lively layer eagerly, by default on the usual arguments, and restore its variables afterwards."""
     layer = lively(trial)
     before = snapshot(layer.variables)
-    outputs = leaves(trial.call(layer, trial.usual, training=training, keep_state=True))
+    outputs = leaves(trial.call(layer, arguments or trial.usual, training=training, keep_state=True))
     state = [value for _, value in snapshot(layer.non_trainable_variables)]
     restore(before)
     return Result(outputs, state)
+
+
+@once_per_trial
+def movement_by_rounding(trial: Trial, training: bool) -> float:
+    """Return how far an eager call's results move if each float input moves to a neighbouring number of its dtype.
+
+    Every sum and product inside the layer is rounded about as much, so no program can be expected to come closer. Moves
+    that make a result NaN or infinite do not count.
+    """
+    expected = eager_result(trial, training)
+    rng = np.random.default_rng((trial.seed, 23))
+
+    def neighbour(array: Array) -> Array:
+        if array.dtype.kind != "f":
+            return array
+        return np.asarray(np.nextafter(array, rng.choice([-np.inf, np.inf], array.shape).astype(array.dtype)))
+
+    # A call may raise on inputs just outside the range that the case gives.
+    found = [0.0]
+    for _ in range(4):
+        with suppress(LayerError):
+            found.append(difference_of_results(expected, call_eagerly(trial, training, trial.usual.map(neighbour))))
+    return max(each for each in found if np.isfinite(each))
+
+
+def difference_of_results(expected: Result, result: Result) -> float:
+    """Return the largest difference of outputs and new state, relative to their scale."""
+    outputs = largest_difference(expected.outputs, result.outputs)
+    return max(outputs, largest_difference(expected.state, result.state))
 
 
 @once_per_trial
