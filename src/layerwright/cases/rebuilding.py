@@ -1,6 +1,7 @@
 """Construct a layer, or a model, anew from one that exists: by its constructor arguments, or else by its config."""
 
 import copy
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -23,7 +24,12 @@ def case_from_config(layer: Any) -> Case:
         config = layer.get_config()
     except Exception:  # a layer's own code may raise anything; LW701 reports it
         return Case(kind)
-    own = {name: value for name, value in config.items() if name not in OF_EVERY_LAYER}
+    usual = inspect.signature(keras.layers.Layer.__init__).parameters
+    own = {
+        name: value
+        for name, value in config.items()
+        if name not in OF_EVERY_LAYER and not (name in usual and value == usual[name].default)
+    }
     policy = own_policy(layer)
     if policy is not None:
         own["dtype"] = policy

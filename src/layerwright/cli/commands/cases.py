@@ -95,7 +95,11 @@ def cases(
         init=dict(parse_init(text) for text in init or []), inputs=tuple(parse_input(text) for text in inputs or [])
     )
     chosen = chosen_backends([backend] if backend else None)[0]
-    found = describe_targets(parsed, chosen, overrides, jobs=jobs, timeout_seconds=timeout)
+    try:
+        found = describe_targets(parsed, chosen, overrides, jobs=jobs, timeout_seconds=timeout)
+    except KeyboardInterrupt:
+        typer.echo("layerwright: interrupted.", err=True)
+        raise typer.Exit(130) from None
     if not found.cases and not found.unusable:
         raise UsageError(f"no Keras layer in {', '.join(targets)}.")
     show(found.cases)
