@@ -1,6 +1,7 @@
 """Sound layers that were once accused, each beside a layer that the same check must still find."""
 
 import keras
+from keras import ops
 
 import layerwright as lw
 from layerwright import backends
@@ -37,3 +38,39 @@ def test_nan_in_the_padding_has_a_check_of_its_own():
     options = {"init": {"units": 3}, "inputs": (None, 6, 5)}
     assert outcomes(keras.layers.LSTM, "LW401", **options) == {Outcome.PASSED}
     assert outcomes(keras.layers.LSTM, "LW410", **options) == {Outcome.FAILED}
+
+
+class Halves(keras.layers.Layer):
+    """Refuses an odd number of steps, in so many words or by an error of a reshape."""
+
+    def __init__(self, says_so, **kwargs):
+        super().__init__(**kwargs)
+        self.says_so = says_so
+
+    def call(self, inputs):
+        batch, steps, features = ops.shape(inputs)
+        if self.says_so and isinstance(steps, int) and steps % 2:
+            raise ValueError(f"Halves needs an even number of steps, not {steps}.")
+        return ops.reshape(inputs, (batch, 2, steps // 2, features))
+
+
+def test_a_layer_may_refuse_sizes_in_its_own_words():
+    assert outcomes(Halves, "LW204", init={"says_so": True}, inputs=(None, None, 5)) == {Outcome.PASSED}
+    assert outcomes(Halves, "LW204", init={"says_so": False}, inputs=(None, None, 5)) == {Outcome.FAILED}
+
+
+def test_a_build_that_refuses_a_rank_is_enough():
+    class Rows(keras.layers.Layer):
+        def build(self, input_shape):
+            _, self.height, self.width = input_shape
+
+        def call(self, inputs):
+            return ops.reshape(inputs, (-1, self.height * self.width))
+
+    class AnyRank(keras.layers.Layer):
+        def call(self, inputs):
+            return ops.reshape(inputs, (-1, inputs.shape[-2] * inputs.shape[-1]))
+
+    assert outcomes(Rows, "LW206", inputs=(None, 4, 5)) == {Outcome.PASSED}
+    assert outcomes(AnyRank, "LW206", inputs=(None, 4, 5)) == {Outcome.FAILED}
+    assert "min_rank" in finding(AnyRank, "LW206", inputs=(None, 4, 5)).fix

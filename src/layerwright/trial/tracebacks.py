@@ -1,5 +1,6 @@
 """Decide whether an exception or a traced operation comes from the layer's own code, from Keras or from elsewhere."""
 
+import dis
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -39,6 +40,19 @@ def owned(frames: Sequence[FrameType], layer: Any) -> Stack:
         return "layer" if path in own or os.path.dirname(path) in own else "other"
 
     return [(frame, owner(frame.f_code.co_filename)) for frame in inside]
+
+
+def is_raised_on_purpose(error: BaseException, layer: Any) -> bool:
+    """Whether an exception comes from a `raise` statement in the layer's own code, and says something."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None or not str(error):
+        return False
+    code, own = trace.tb_frame.f_code, _own_files_and_folders(type(layer))
+    is_own = code.co_filename in own or os.path.dirname(code.co_filename) in own
+    # Where Keras has removed its own frames, the last frame that is left does not raise.
+    return is_own and code.co_code[trace.tb_lasti] == dis.opmap["RAISE_VARARGS"]
 
 
 def _first_argument(frame: FrameType) -> Any:

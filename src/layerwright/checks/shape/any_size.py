@@ -1,17 +1,21 @@
 """LW204 any-size."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from layerwright.checks.shape._shapes import Spec, output_name, output_specs_at
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError, quote
 from layerwright.core.finding import Finding, failed, passed
+from layerwright.trial.subject import lively
+from layerwright.trial.tracebacks import is_raised_on_purpose
 from layerwright.trial.trial import Trial
 
 FIX = (
     "Give `squeeze` and reductions explicit axes, and read sizes from `ops.shape(x)` in every call instead of storing "
-    "them in `build`. If an axis supports only one size, give that size in the case instead of None."
+    "them in `build`. If only some sizes work, such as even ones, raise a ValueError that says so. If an axis supports "
+    "only one size, give that size in the case instead of None."
 )
 
 
@@ -31,7 +35,9 @@ def any_size(trial: Trial) -> Finding:
     How it is tested:
         A built layer is called on 1, 2 and 7 samples. Then each free axis (None in the case) gets its two
         smallest sizes and size 7. The smallest sizes are 1 and 2, and the layer may refuse them. If the layer declares
-        a `minimum`, they are that size and the next, and the layer must accept both.
+        a `minimum`, they are that size and the next, and the layer must accept both. A layer may refuse sizes of a free
+        axis with a ValueError of its own, raised in its own code: it states what it needs, such as an even number of
+        channels. A declared `minimum` must still be accepted.
 
     Exempt when:
         The layer declares `fixed_shape=True`. If it declares `batch="coupled"`, only the free axes are checked.
@@ -65,7 +71,10 @@ def _problem_at_size(trial: Trial, usual: list[Spec], axis: int, size: int) -> F
     try:
         found = output_specs_at(trial, arguments)
     except LayerError as error:
-        if axis and size <= 2 and trial.case.traits.minimum == 1:
+        least = trial.case.traits.minimum
+        if axis and size <= 2 and least == 1:
+            return None
+        if axis and (size != least or least == 1) and _states_requirement(error, lively(trial)):
             return None
         return failed(f"{where}, the layer raised {quote(error.error)}; expected no error, as at the usual sizes", FIX)
     if len(found) != len(usual):
@@ -80,6 +89,10 @@ def _problem_at_size(trial: Trial, usual: list[Spec], axis: int, size: int) -> F
                 f"{where}, {output_name(place, usual)} is {one}; expected {_describe_expected(wanted, axis)}", FIX
             )
     return None
+
+
+def _states_requirement(error: LayerError, layer: Any) -> bool:
+    return isinstance(error.error, ValueError) and is_raised_on_purpose(error.error, layer)
 
 
 def _with_batch_size(usual: Spec, batch: int, samples: int) -> Spec:

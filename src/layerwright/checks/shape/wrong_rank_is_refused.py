@@ -12,13 +12,12 @@ from layerwright.core.finding import Finding, failed, passed, skipped
 from layerwright.trial.arguments import Arguments, Array, describe
 from layerwright.trial.compare import largest_difference
 from layerwright.trial.slices import Call, calling, influence_map, who_sees_whom
-from layerwright.trial.subject import lively
 from layerwright.trial.trial import Trial
 
 FIX = (
     "Refuse other ranks: set `self.input_spec = keras.layers.InputSpec(ndim=…)` in `__init__` or `build`, or "
     "`min_ndim=…` for a lower bound. Or count axes from the left (`axis=1`, not `axis=-2`), so that none of them can "
-    "be the batch axis."
+    "be the batch axis. If the layer also works on inputs with fewer axes, declare the trait `min_rank=…`."
 )
 
 
@@ -27,8 +26,8 @@ def wrong_rank_is_refused(trial: Trial) -> Finding:
     """An input with one axis too few or too many is refused, or processed sample by sample.
 
     What it proves:
-        On such an input the layer, built or new, either raises an error or returns one row for each sample. No row
-        depends on another sample. Below a declared `min_rank` it raises an error.
+        On such an input a new layer either raises an error or returns one row for each sample. No row depends on
+        another sample. Below a declared `min_rank` it raises an error.
 
     Why it matters:
         Attention over axis -2 attends across the batch if the input is (batch, features). A reshape to (-1, …) turns
@@ -37,7 +36,8 @@ def wrong_rank_is_refused(trial: Trial) -> Finding:
     How it is tested:
         Axis 1 is removed, if at least two axes remain, and an axis of size 2 is inserted after the batch axis. If the
         layer accepts the input, its output rows are counted, and each sample is replaced in turn as in LW301. At a rank
-        that the declared `min_rank` allows, the layer may also treat the input as one sample without a batch axis.
+        that the declared `min_rank` allows, the layer may also treat the input as one sample without a batch axis. A
+        layer that was built for the usual rank is not tried: a `build` that refuses the rank is enough.
 
     Exempt when:
         The layer declares `batch="coupled"`, or it takes several tensors.
@@ -72,18 +72,17 @@ def _draw_arguments(trial: Trial, shape: tuple[int, ...], seed: int) -> Argument
 
 
 def _caller_if_accepted(trial: Trial, arguments: Arguments) -> Call | None:
-    """Return the built layer, or else a new one, as a function to output arrays; None if both refuse the arguments."""
-    for layer in (lively(trial), trial.construct()):
-        if trial.backend.NAME == "jax" and not is_traceable(trial, layer, arguments):
-            # The layer raises. It would also raise eagerly, but only after its first operations have been compiled.
-            continue
-        call = calling(trial, layer, arguments, training=False, loops_only=False)
-        try:
-            call(arguments)
-        except LayerError:
-            continue
-        return call
-    return None
+    """Return a new layer as a function to output arrays; None if it refuses the arguments."""
+    layer = trial.construct()
+    if trial.backend.NAME == "jax" and not is_traceable(trial, layer, arguments):
+        # The layer raises. It would also raise eagerly, but only after its first operations have been compiled.
+        return None
+    call = calling(trial, layer, arguments, training=False, loops_only=False)
+    try:
+        call(arguments)
+    except LayerError:
+        return None
+    return call
 
 
 def _problem_with_outputs(trial: Trial, call: Call, arguments: Arguments, other: Arguments) -> Finding | None:
