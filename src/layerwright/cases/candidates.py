@@ -57,7 +57,7 @@ def infer(case: Case, seconds: float = SECONDS) -> Case:
 
 
 def explained(case: Case, seconds: float = SECONDS) -> tuple[Case, tuple[str, ...]]:
-    """Return what `infer` returns, and a line for each thing that was tried: what it was, on what evidence, how it went.
+    """Return what `infer` returns, and a line for each thing that was tried: on what evidence, and how it went.
 
     Args:
         case: The case.

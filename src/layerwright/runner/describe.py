@@ -19,6 +19,7 @@ from layerwright.runner.messages import (
     WriteCase,
 )
 from layerwright.runner.parent import IMPORT_SECONDS, BackendServer, Death, ForkServer, ask, memory_limit_bytes
+from layerwright.runner.workers import INFERENCE_SHARE
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Described:
         notes: On what evidence.
         written: The case as source text.
         folders: The folders that its imports need on the path.
+        tried: What was tried, and how it went.
     """
 
     layer: str
@@ -40,6 +42,7 @@ class Described:
     notes: Sequence[str] = ()
     written: WrittenCase = field(default_factory=lambda: WrittenCase(""))
     folders: Sequence[str] = ()
+    tried: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -115,11 +118,13 @@ def _describe_case(
     server: ForkServer, address: CaseAddress, declared: DeclaredCase, logs: Path, seconds: float
 ) -> Described:
     try:
-        answer = ask(server, WriteCase(address), logs, max(seconds, IMPORT_SECONDS / 3))
+        answer = ask(server, WriteCase(address, INFERENCE_SHARE * seconds), logs, max(seconds, IMPORT_SECONDS / 3))
     except Death as death:
         written = WrittenCase(f"lw.Case({declared.layer})", problem=f"it {death}")
         return Described(declared.layer, declared.text, "undetermined", (f"inferring the case {death}",), written)
     if isinstance(answer, TargetUnusable):
         raise UsageError(answer.reason)
     assert isinstance(answer, CaseWritten)
-    return Described(declared.layer, answer.text, answer.status, answer.notes, answer.written, answer.folders)
+    return Described(
+        declared.layer, answer.text, answer.status, answer.notes, answer.written, answer.folders, answer.tried
+    )

@@ -244,6 +244,7 @@ class CaseWritten(FinalAnswer):
         notes: As in `Case`.
         written: The case as source text.
         folders: The folders that its imports need on the path.
+        tried: What was tried, and how it went.
     """
 
     text: str
@@ -251,6 +252,7 @@ class CaseWritten(FinalAnswer):
     notes: tuple[str, ...]
     written: WrittenCase
     folders: tuple[str, ...]
+    tried: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ Examples:
 
     layerwright cases my_layers.py                               what `check` would construct and call, and why
 
+    layerwright cases my_layers.py:Attention --explain            what was tried, on what evidence, and what worked
+
     layerwright cases my_layers.py --write my_cases.py           the same as Python source, to correct and to keep
 
     layerwright check my_cases.py:CASES                          check what was written
@@ -68,6 +70,10 @@ def cases(
         list[str] | None,
         typer.Option("--init", help="A constructor argument, such as `units=4`. Repeatable.", metavar="NAME=VALUE"),
     ] = None,
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="Also show what was tried for each layer, on what evidence, and how it went."),
+    ] = False,
     imports: Imports = None,
     backend: Annotated[
         BackendChoice | None,
@@ -102,7 +108,7 @@ def cases(
         raise typer.Exit(130) from None
     if not found.cases and not found.unusable:
         raise UsageError(f"no Keras layer in {', '.join(targets)}.")
-    show(found.cases)
+    show(found.cases, explain=explain)
     if write is not None:
         write_cases(write, found.cases, ", ".join(targets))
     for line in found.unusable:
@@ -128,12 +134,19 @@ def _observe(command: str, targets: Sequence[str] | None, write: Path | None) ->
     raise typer.Exit(seen.status)
 
 
-def show(found: Sequence["Described"]) -> None:
-    """Print cases, each with its status and notes, and how many there are of each status."""
+def show(found: Sequence["Described"], *, explain: bool = False) -> None:
+    """Print cases, each with its status and notes, and how many there are of each status.
+
+    Args:
+        found: The cases.
+        explain: Whether to print what was tried, too.
+    """
     for one in found:
         typer.echo(f"{one.text}  [{one.status}]")
         for note in one.notes:
             typer.echo(f"    {note}")
+        for number, line in enumerate(one.tried if explain else (), 1):
+            typer.echo(f"    {number:3} {line}")
         if one.written.problem and one.status != "undetermined":
             typer.echo(f"    cannot be written as a declaration: {one.written.problem}")
     counts = Counter(one.status for one in found)

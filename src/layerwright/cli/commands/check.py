@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -23,7 +23,7 @@ from layerwright.core.errors import UsageError
 from layerwright.report.formats import RenderOptions, check_format, format_names, render_as
 
 if TYPE_CHECKING:
-    from layerwright.runner.workers import Result
+    from layerwright.runner.workers import Options, Result
 
 PLACE = 1
 EPILOG = """
@@ -103,6 +103,14 @@ def check(
             "--sweep", help="Also check each case with other modes, flags and axes, as its constructor documents them."
         ),
     ] = False,
+    explain_case: Annotated[
+        str | None,
+        typer.Option(
+            "--explain-case",
+            help="Check nothing: show how this layer of TARGET would be called, what else was tried, and on what evidence.",
+            metavar="LAYER",
+        ),
+    ] = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Show every finding, not only those that need attention.")
     ] = False,
@@ -114,7 +122,7 @@ def check(
     it, and so is the model itself: samples, padding, saving, export, compilation, half precision.
     """
     from layerwright.cases.search import find_targets
-    from layerwright.cases.targets import Overrides
+    from layerwright.cases.targets import Overrides, split_target
     from layerwright.checks.discovery import all_checks, select_checks
     from layerwright.report.progress import on_terminal
     from layerwright.runner.workers import Options, check_targets
@@ -132,6 +140,8 @@ def check(
         seed=seed,
         sweep=sweep,
     )
+    if explain_case is not None:
+        explain([f"{split_target(text)[0]}:{explain_case}" for text in targets], options)
     parsed = find_targets(targets, imports or ())
     check_format(output_format)
     check_writable(output)
@@ -148,6 +158,25 @@ def check(
         typer.echo("layerwright: interrupted; the report holds the findings so far.", err=True)
         raise typer.Exit(130)
     raise typer.Exit(_exit_status(result))
+
+
+def explain(targets: list[str], options: "Options") -> NoReturn:
+    """Print how layers would be constructed and called, and what else was tried; then end the command."""
+    from layerwright.cases.search import find_targets
+    from layerwright.cli.commands.cases import show
+    from layerwright.runner.describe import describe_targets
+
+    found = describe_targets(
+        find_targets(targets),
+        options.backends[0],
+        options.overrides,
+        jobs=options.jobs,
+        timeout_seconds=options.timeout_seconds,
+    )
+    show(found.cases, explain=True)
+    for line in found.unusable:
+        typer.echo(f"layerwright: {line}", err=True)
+    raise typer.Exit(2 if found.unusable else 0)
 
 
 def _exit_status(result: "Result") -> int:
