@@ -25,13 +25,16 @@ NUMBER = re.compile(r"(?<![\w.])\d{1,5}(?![\w.]*\d*[.]\d)")
 NO_LIST = re.compile(r"not iterable|not subscriptable|cannot unpack|has no len|argument after \* must be")
 NO_FUNCTION = re.compile(r"not callable|has no attribute")
 QUOTED = re.compile(r"['\"]([A-Za-z][\w-]*)['\"]")
+BETWEEN_SIZES = re.compile(r"(?<=\d)x(?=\d)")
+"""As in "40x5"."""
+
 LARGEST = 4096
 MOST = 8
 
 
 def corrections(case: Case, error: BaseException) -> list[Case]:
     """Return the case with other inputs that the error asks for, the likeliest first."""
-    said = str(error.error) if isinstance(error, LayerError) else str(error)
+    said = BETWEEN_SIZES.sub(" x ", str(error.error) if isinstance(error, LayerError) else str(error))
     found = [*_several(case, said), *_ranks(case, said), *_multiples(case, said), *_sizes(case, said)]
     if INTEGERS.search(said):
         found.insert(0, _each(case, lambda spec: replace(spec, dtype="int32") if spec.dtype == "float32" else spec))

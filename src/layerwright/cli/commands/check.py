@@ -107,7 +107,7 @@ def check(
         str | None,
         typer.Option(
             "--explain-case",
-            help="Check nothing: show how this layer of TARGET would be called, what else was tried, and on what evidence.",
+            help="Check nothing: show how this layer of TARGET would be called, on what evidence, and what was tried.",
             metavar="LAYER",
         ),
     ] = None,
