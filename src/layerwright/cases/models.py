@@ -159,7 +159,7 @@ def type_name(case: Case) -> str:
 def _as_declared(case: Case, layer: type) -> Case:
     """Return the case with what the class declares of itself: its traits, and which checks are expected to fail."""
     declared = cases_for([layer])[layer]
-    same = [one for one in declared if dict(one.init) == dict(case.init)] or list(declared)
+    same = [one for one in declared if _comparable(one.init) == _comparable(case.init)] or list(declared)
     return replace(
         case,
         traits=same[0].traits,

@@ -55,7 +55,8 @@ def check(
     With no `inputs`, the cases declared on the class are checked; if there are none, a case is inferred.
 
     Args:
-        layer: A `keras.layers.Layer` subclass, a `Case`, or a list of cases.
+        layer: A `keras.layers.Layer` subclass, a `Case`, a model, a function that builds one, or a list of these. Of a
+            model, each layer that is not Keras's own is checked as the model calls it, and so is the model.
         init: Constructor arguments.
         inputs: The first call argument: a shape such as `(None, 10, 5)`, an `InputSpec`, or a list or dict of them.
         call: Further call arguments by name.

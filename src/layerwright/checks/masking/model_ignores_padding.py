@@ -175,21 +175,21 @@ def bad() -> Case:
         def call(self, inputs):
             return keras.ops.mean(inputs, axis=1)
 
-    return _classifier_case(Mean)
+    return _classifier_case(Mean, None)
 
 
 def good() -> Case:
     import keras
 
-    return _classifier_case(keras.layers.GlobalAveragePooling1D)
+    return _classifier_case(keras.layers.GlobalAveragePooling1D, 6)
 
 
-def _classifier_case(pool: Any) -> Case:
+def _classifier_case(pool: Any, steps: int | None) -> Case:
     import keras
 
     def classifier():
-        tokens = keras.Input((None,), dtype="int32")
+        tokens = keras.Input((steps,), dtype="int32")
         x = keras.layers.Embedding(9, 4, mask_zero=True)(tokens)
         return keras.Model(tokens, pool()(x))
 
-    return Case(classifier, inputs=InputSpec((None, None), "int32", high=9), traits=Traits(model=True))
+    return Case(classifier, inputs=InputSpec((None, steps), "int32", high=9), traits=Traits(model=True))
