@@ -1,6 +1,7 @@
 """Sound layers that were once accused, each beside a layer that the same check must still find."""
 
 import keras
+import pytest
 from keras import ops
 
 import layerwright as lw
@@ -74,3 +75,98 @@ def test_a_build_that_refuses_a_rank_is_enough():
     assert outcomes(Rows, "LW206", inputs=(None, 4, 5)) == {Outcome.PASSED}
     assert outcomes(AnyRank, "LW206", inputs=(None, 4, 5)) == {Outcome.FAILED}
     assert "min_rank" in finding(AnyRank, "LW206", inputs=(None, 4, 5)).fix
+
+
+class CopiesItsTable(keras.layers.Layer):
+    def __init__(self, copies=True, **kwargs):
+        super().__init__(**kwargs)
+        self.copies = copies
+
+    def build(self, input_shape):
+        self.bias = self.add_weight(shape=(5,), initializer="random_normal", name="bias")
+        if self.copies:
+            self.table = ops.take(self.bias, [4, 3, 2, 1, 0])
+
+    def call(self, inputs):
+        return inputs + (self.table if self.copies else ops.take(self.bias, [4, 3, 2, 1, 0]))
+
+
+@pytest.mark.parametrize("code", ["LW703", "LW707"])
+def test_a_copy_of_a_weight_is_named(code):
+    assert finding(CopiesItsTable, code, inputs=(None, 5)).fix.startswith("`self.table` holds a copy of the value that")
+    assert outcomes(CopiesItsTable, code, init={"copies": False}, inputs=(None, 5)) == {Outcome.PASSED}
+
+
+class Counts(keras.layers.Layer):
+    def build(self, input_shape):
+        self.calls = self.add_weight(shape=(), initializer="zeros", trainable=False, name="calls")
+
+    def call(self, inputs):
+        self.calls.assign(self.calls + 1.0)
+        return inputs * 2.0
+
+
+class AlwaysNoisy(keras.layers.Layer):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.seeds = keras.random.SeedGenerator(1)
+
+    def call(self, inputs):
+        return inputs + keras.random.normal(ops.shape(inputs), seed=self.seeds)
+
+
+@pytest.mark.parametrize(
+    ("kind", "advice"), [(Counts, "Assign the weight only"), (AlwaysNoisy, "If the random numbers")]
+)
+def test_advice_on_inference_that_changes_state_follows_the_cause(kind, advice):
+    fix = finding(kind, "LW901", inputs=(None, 5)).fix
+    assert fix.startswith(advice)
+    assert "`if training:`" in fix
+
+
+def test_advice_on_an_exception_follows_what_was_being_done():
+    class ReadsValues(keras.layers.Layer):
+        def call(self, inputs):
+            return inputs * float(ops.convert_to_numpy(inputs)[0, 0])
+
+        def compute_output_shape(self, input_shape):
+            return input_shape
+
+    assert finding(ReadsValues, "LW801", inputs=(None, 5)).fix.startswith("Compute only with `keras.ops`")
+
+
+def test_a_config_that_is_no_dict_is_called_that():
+    class ListConfig(keras.layers.Layer):
+        def get_config(self):
+            return [1]
+
+        def call(self, inputs):
+            return inputs * 2.0
+
+    assert finding(ListConfig, "LW701", inputs=(None, 5)).message == "get_config() returned a list; expected a dict"
+
+
+def test_nan_at_large_inputs_is_an_overflow_only_if_values_are_too_large():
+    class Saturates(keras.layers.Layer):
+        def call(self, inputs):
+            power = ops.power(inputs, 12)
+            return power / (1.0 + power)
+
+    class Power(keras.layers.Layer):
+        def call(self, inputs):
+            return ops.power(inputs, 12)
+
+    assert outcomes(Saturates, "LW503", inputs=(None, 5)) == {Outcome.FAILED}
+    assert outcomes(Power, "LW503", inputs=(None, 5)) == {Outcome.PASSED}
+
+
+@pytest.mark.skipif(keras.backend.backend() == "tensorflow", reason="TensorFlow's functions work there")
+def test_a_tensorflow_function_on_another_backend_is_named():
+    import tensorflow as tf
+
+    class CallsTensorFlow(keras.layers.Layer):
+        def call(self, inputs):
+            return tf.nn.relu(ops.convert_to_numpy(inputs))
+
+    CallsTensorFlow.call.__globals__["tf"] = tf
+    assert "`tf.nn.relu`" in finding(CallsTensorFlow, "LW102", inputs=(None, 5)).fix

@@ -4,6 +4,7 @@
 LayerwrightError
 ├── UsageError        the command, an argument or a target is wrong: exit status 2
 ├── LayerError        the layer under test raised; `__cause__` is what it raised
+│   └── WrongResultError  it returned something of the wrong kind
 └── CheckFailed       a report holds failures (also an AssertionError)
 ```
 """
@@ -32,6 +33,21 @@ class LayerError(LayerwrightError):
         super().__init__(f"{doing} raised {quote(error)}")
         self.doing = doing
         self.error = error
+
+
+class WrongResultError(LayerError):
+    """The layer returned something of the wrong kind while a check was using it.
+
+    Args:
+        doing: What was being done, such as `"get_config()"`.
+        returned: What it returned, such as `"a list"`.
+        expected: What it must return, such as `"a dict"`.
+    """
+
+    def __init__(self, doing: str, returned: str, expected: str) -> None:
+        message = f"{doing} returned {returned}; expected {expected}"
+        super().__init__(doing, TypeError(message))
+        self.args = (message,)
 
 
 class CheckFailed(LayerwrightError, AssertionError):  # noqa: N818 - reads as the event it is, as pytest's own do

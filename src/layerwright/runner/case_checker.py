@@ -22,6 +22,7 @@ from layerwright.core.finding import (
     with_identity,
 )
 from layerwright.runner.doubt import with_benefit_of_the_doubt
+from layerwright.runner.remedies import fix_for
 from layerwright.trial.graph import completed
 from layerwright.trial.trial import Trial
 
@@ -166,10 +167,7 @@ class CaseChecker:
                 findings = (made,) if isinstance(made, Finding) else tuple(made)
             yield from findings
         except LayerError as error:
-            yield failed(
-                f"{error.doing} raised {quote(error.error)}",
-                f"Make the layer work there, or raise a clear ValueError; see `layerwright explain {check.code}`.",
-            )
+            yield failed(str(error), fix_for(check, error))
         except SystemExit as error:
             yield Finding(Outcome.ERRORED, f"the layer called sys.exit({error.code!r})", "Raise an exception instead.")
         except MemoryError as error:

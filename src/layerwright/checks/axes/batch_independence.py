@@ -36,7 +36,8 @@ def batch_independence(trial: Trial) -> Finding:
         trial,
         training=False,
         fix="Keep axis 0 out of every reshape, transpose, reduction and softmax: name the other axes (`axis=1`, "
-        "`axis=-1`), and reshape to (batch, …) with the batch size from `ops.shape(x)[0]`.",
+        "`axis=-1`), and reshape to (batch, …) with the batch size from `ops.shape(x)[0]`. "
+        'If the layer is meant to mix samples, or axis 0 is not a batch axis, declare the trait `batch="coupled"`.',
     )
 
 

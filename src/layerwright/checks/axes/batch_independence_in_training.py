@@ -10,7 +10,7 @@ from layerwright.trial.trial import Trial
 @check(
     "LW302",
     "batch-independence-in-training",
-    requires=("LW301",),
+    requires=("LW301", "LW209"),
     exempt={"batch": ("coupled", "coupled-in-training")},
     models="samples in training",
 )

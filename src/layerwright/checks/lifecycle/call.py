@@ -1,5 +1,11 @@
 """LW102 call."""
 
+import inspect
+import linecache
+import re
+import traceback
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from layerwright.core.case import Case
@@ -42,7 +48,7 @@ def call(trial: Trial) -> Finding:
         outputs = trial.call_raw(layer, trial.usual)
     except LayerError as error:
         message = f"calling the layer on {describe(trial.usual)} raised {quote(error.error)}; expected no error"
-        return failed(message, _fix_for(error.error))
+        return failed(message, _tensorflow_fix(trial, layer, error.error) or _fix_for(error.error))
     tensors = [leaf for leaf in keras.tree.flatten(outputs) if leaf is not None]
     if not tensors:
         return failed(f"call returned {outputs!r}; expected a tensor", "End `call` with a `return` of the outputs.")
@@ -50,7 +56,8 @@ def call(trial: Trial) -> Finding:
     if foreign:
         return failed(
             f"call returned {_describe_type(layer, foreign[0])}; expected a tensor of the {trial.backend.NAME} backend",
-            "Compute with `keras.ops` instead of NumPy or another framework, and return tensors. Convert a "
+            _tensorflow_fix(trial, layer, foreign[0])
+            or "Compute with `keras.ops` instead of NumPy or another framework, and return tensors. Convert a "
             "`keras.Variable` with `ops.convert_to_tensor(variable)`.",
         )
     return passed(shapes=[tuple(leaf.shape) for leaf in tensors])
@@ -62,6 +69,56 @@ def _describe_type(layer: Any, value: Any) -> str:
     if isinstance(value, keras.Variable):
         return f"the keras.Variable {attribute_path(layer, value)}"
     return f"a {type(value).__module__}.{type(value).__qualname__}"
+
+
+def _tensorflow_fix(trial: Trial, layer: Any, seen: Any) -> str:
+    """Return the advice for a layer that calls TensorFlow on another backend; empty if that is not what went wrong.
+
+    Args:
+        trial: The trial.
+        layer: The layer.
+        seen: What the layer returned, or the exception that it raised.
+    """
+    if trial.backend.NAME == "tensorflow":
+        return ""
+    kinds = {type(seen).__module__.partition(".")[0]}
+    call = ""
+    if isinstance(seen, BaseException):
+        for frame, line in traceback.walk_tb(seen.__traceback__):
+            kinds.add(frame.f_globals.get("__name__", "").partition(".")[0])
+            here = _tensorflow_call(linecache.getline(frame.f_code.co_filename, line), frame.f_globals)
+            call = here or call
+        if "EagerTensor" in str(seen) or "tf.Tensor" in str(seen):
+            kinds.add("tensorflow")
+    if "tensorflow" not in kinds:
+        return ""
+    call = call or _tensorflow_call_in(type(layer))
+    named = f"calls `{call}`" if call else "calls TensorFlow"
+    return (
+        f"The layer {named}, and TensorFlow computes with tensors of its own. Use the function of `keras.ops` instead. "
+        "If the layer is meant for TensorFlow only, say so in the case: "
+        f"`unsupported={{{trial.backend.NAME!r}: 'uses TensorFlow'}}`."
+    )
+
+
+def _tensorflow_call_in(kind: type) -> str:
+    """Return the first TensorFlow function that a method of the class calls, such as `tf.matmul`."""
+    methods = [vars(kind).get("call"), *vars(kind).values()]
+    for method in filter(inspect.isfunction, methods):
+        with suppress(OSError, TypeError):
+            found = _tensorflow_call(inspect.getsource(method), method.__globals__)
+            if found:
+                return found
+    return ""
+
+
+def _tensorflow_call(source: str, names: Mapping[str, Any]) -> str:
+    """Return the first call of a function of TensorFlow in a piece of source, given the names that it can use."""
+    for found in re.finditer(r"\b(\w+)(?:\.\w+)+(?=\()", source):
+        module = getattr(names.get(found[1]), "__name__", "")
+        if module == "tensorflow" and not found[0].startswith(f"{found[1]}.keras."):
+            return found[0]
+    return ""
 
 
 def _is_text(value: Any) -> bool:

@@ -9,7 +9,7 @@ from layerwright.checks.masking._content import (
 from layerwright.checks.masking.masked_content_is_ignored import ZERO_MASKED_STEPS
 from layerwright.core.case import Case
 from layerwright.core.check import check
-from layerwright.core.finding import Finding, failed, passed, skipped
+from layerwright.core.finding import Finding, passed, skipped, warned
 from layerwright.trial.masks import Subject, subject
 from layerwright.trial.trial import Trial
 
@@ -20,13 +20,20 @@ FIX = (
 )
 
 
-@check("LW410", "masked-nan-is-ignored", requires=("LW401",), exempt={"masking": "generated", "stateful": True})
+@check(
+    "LW410",
+    "masked-nan-is-ignored",
+    requires=("LW401",),
+    exempt={"masking": "generated", "stateful": True},
+    advisory=True,
+)
 def masked_nan_is_ignored(trial: Trial) -> Finding:
     """NaN and infinity at masked steps do not change the results.
 
     What it proves:
-        NaN and infinity at masked steps change none of these: the outputs at unmasked steps (the whole output if it has
-        no time axis), the layer's state, and the gradients with respect to weights and to inputs at unmasked steps.
+        Advisory. NaN and infinity at masked steps change none of these: the outputs at unmasked steps (the whole output
+        if it has no time axis), the layer's state, and the gradients with respect to weights and to inputs at unmasked
+        steps.
 
     Why it matters:
         Padding may hold the result of a division by zero, or what a buffer contained before. If a sum multiplies by
@@ -58,7 +65,7 @@ def masked_nan_is_ignored(trial: Trial) -> Finding:
     changes = changes_from_masked_steps(trial, NOT_FINITE)
     if not changes:
         return passed()
-    return failed(
+    return warned(
         f"NaN and infinity at masked steps change {list_largest_changes(changes)}; expected no change, as for finite "
         "values at masked steps",
         FIX,

@@ -7,6 +7,7 @@ from layerwright.core.check import check
 from layerwright.core.finding import Finding, failed, passed, skipped
 from layerwright.trial.arguments import Arguments, Array
 from layerwright.trial.inputs import has_unbounded_floats, is_bounded, is_float, specs
+from layerwright.trial.slices import Call
 from layerwright.trial.subject import caller, lively
 from layerwright.trial.trial import Trial
 
@@ -28,10 +29,10 @@ def large_inputs_are_finite(trial: Trial) -> Finding:
         exp(x) / (1 + exp(x)) work on ordinary data, but give inf or NaN at the first outlier.
 
     How it is tested:
-        The layer is called in inference mode on the usual inputs and on the same inputs times 100. If an output
-        overflows, bisection finds the largest scale at which all outputs are finite. If outputs exceed 1e30 at that
-        scale, as those of exp do, their true values overflow, and the layer passes. If they are ordinary numbers, it
-        fails.
+        The layer is called in inference mode on the usual inputs and on the same inputs times 100. If an output is
+        no longer finite, bisection finds the largest scale at which all outputs are finite. If outputs exceed 1e30 at
+        that scale, as those of exp do, their true values overflow, and the layer passes. If they are ordinary numbers,
+        it fails.
 
     Exempt when:
         Never. Skipped if the case bounds all floating-point inputs or there are none, or if the layer computes in
@@ -47,29 +48,49 @@ def large_inputs_are_finite(trial: Trial) -> Finding:
         return skipped("the layer computes in float16, whose largest number is 65504")
     call = caller(trial, False)
     usual = call(trial.usual)
-    lost = _count_no_longer_finite(usual, call(_scaled_inputs(trial, SCALE)))
+    lost = _count_no_longer_finite(usual, call(scaled_inputs(trial, SCALE)))
     if not lost:
         return passed(scale=SCALE)
-    low, high = 1.0, SCALE
-    for _ in range(HALVINGS):
-        middle = (low * high) ** 0.5
-        overflows = _count_no_longer_finite(usual, call(_scaled_inputs(trial, middle))) > 0
-        low, high = (low, middle) if overflows else (middle, high)
-    outputs = call(_scaled_inputs(trial, low))
-    largest = max(float(np.abs(output[np.isfinite(output)]).max(initial=0.0)) for output in outputs)
+    low, high = _largest_finite_scale(trial, call, usual, 1.0, SCALE)
+    outputs, lost = call(scaled_inputs(trial, low)), _count_no_longer_finite(usual, call(scaled_inputs(trial, high)))
+    largest = _largest_value(outputs)
     if largest >= OVERFLOWING:
         return passed(f"the true output values exceed the range of float32 from inputs times {high:.3g} on")
     return failed(
-        f"{lost} of {sum(output.size for output in usual)} output values are NaN or infinite at inputs times "
-        f"{SCALE:g}; expected finite values, because just before the overflow, at inputs times {low:.3g}, the largest "
-        f"output value is only {largest:.3g}",
+        f"with inputs multiplied by {high:.3g}, {lost} of {sum(output.size for output in usual)} output values are NaN "
+        f"or infinite; expected finite values, because just below that factor no output value exceeds {largest:.3g}",
         "Use `ops.softmax`, `ops.log_softmax`, `ops.logsumexp`, `ops.softplus` or `ops.sigmoid`, which do not "
         "overflow, or subtract the maximum before `ops.exp`. Add logarithms instead of multiplying many numbers.",
         finite_up_to=low,
     )
 
 
-def _scaled_inputs(trial: Trial, scale: float) -> Arguments:
+def truly_overflows(trial: Trial, call: Call, low: float, high: float) -> bool:
+    """Whether outputs that are finite at inputs times `low`, but not times `high`, exceed the range of the dtype."""
+    low, _ = _largest_finite_scale(trial, call, call(scaled_inputs(trial, low)), low, high)
+    return _largest_value(call(scaled_inputs(trial, low))) >= OVERFLOWING
+
+
+def are_finite(outputs: list[Array]) -> bool:
+    """Whether no output value is NaN or infinite."""
+    return all(bool(np.isfinite(output).all()) for output in outputs if output.dtype.kind == "f")
+
+
+def _largest_finite_scale(trial: Trial, call: Call, usual: list[Array], low: float, high: float) -> tuple[float, float]:
+    """Narrow the scales between which values that are finite in `usual` become NaN or infinite."""
+    for _ in range(HALVINGS):
+        middle = (low * high) ** 0.5
+        overflows = _count_no_longer_finite(usual, call(scaled_inputs(trial, middle))) > 0
+        low, high = (low, middle) if overflows else (middle, high)
+    return low, high
+
+
+def _largest_value(outputs: list[Array]) -> float:
+    return max(float(np.abs(output[np.isfinite(output)]).max(initial=0.0)) for output in outputs)
+
+
+def scaled_inputs(trial: Trial, scale: float) -> Arguments:
+    """Return the usual arguments, with floats that the case does not bound multiplied by `scale`."""
     pairs = zip(specs(trial), trial.usual.arrays(), strict=True)
     scaled = [
         (array * scale).astype(array.dtype) if is_float(spec) and not is_bounded(spec) else array

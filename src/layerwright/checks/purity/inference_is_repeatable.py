@@ -1,6 +1,11 @@
 """LW901 inference-is-repeatable."""
 
+import random
+from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
+
+import numpy as np
 
 from layerwright.core.case import Case
 from layerwright.core.check import check
@@ -8,11 +13,23 @@ from layerwright.core.errors import LayerError, quote
 from layerwright.core.finding import Finding, failed, passed
 from layerwright.trial.compare import bitwise_equal, largest_difference
 from layerwright.trial.paths import attribute_path
+from layerwright.trial.reachable import reachable
 from layerwright.trial.trial import Trial, snapshot
 
 FIX = (
     "Do not assign to `self` in `call()`. If the layer must keep state between calls, store it in "
     "`self.add_weight(…, trainable=False)` and declare `stateful=True`."
+)
+
+
+DRAWS_FIX = (
+    "If the random numbers are for training only, draw them only there: `if training:`, with `training=False` as an "
+    "argument of `call`. Draw them from `self.seed_generator = keras.random.SeedGenerator(seed)`. If the layer is "
+    "meant to draw in inference too, declare `random=True`."
+)
+UPDATE_FIX = (
+    "Assign the weight only in training: `if training:`, with `training=False` as an argument of `call`. If inference "
+    "is meant to change it, declare `stateful=True`."
 )
 
 
@@ -46,7 +63,7 @@ def inference_is_repeatable(trial: Trial) -> Finding:
     changed = [variable for variable, value in before if not bitwise_equal(value, snapshot([variable])[0][1])]
     if changed and not trial.case.traits.random:
         paths = ", ".join(attribute_path(layer, variable) for variable in changed[:4])
-        return failed(f"a call in inference changed {paths}; expected no change", FIX)
+        return failed(f"a call in inference changed {paths}; expected no change", _fix_for_changed(layer, changed))
     for variable, value in before:
         variable.assign(value)
     # LW201 checks that the layer can be called symbolically.
@@ -65,9 +82,29 @@ def inference_is_repeatable(trial: Trial) -> Finding:
         return failed(
             f"after calls on other inputs, the same inputs gave outputs that differ by {difference:.3g}, relative to "
             "their largest value; expected equal outputs",
-            FIX,
+            DRAWS_FIX if _holds_generator(layer) else FIX,
         )
     return passed()
+
+
+def _fix_for_changed(layer: Any, changed: Sequence[Any]) -> str:
+    """Return the advice for variables that a call in inference changed: seeds, non-trainable weights or others."""
+    weights = {id(weight) for weight in layer.weights}
+    if all(id(variable) not in weights for variable in changed) and _holds_generator(layer):
+        return DRAWS_FIX
+    return FIX if any(variable.trainable for variable in changed) else UPDATE_FIX
+
+
+def _holds_generator(layer: Any) -> bool:
+    """Whether the layer holds a random generator: of Keras, NumPy, Python or the framework."""
+    import keras
+
+    def is_generator(value: Any) -> bool:
+        names = {f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in type(value).__mro__}
+        known = (keras.random.SeedGenerator, np.random.Generator, np.random.RandomState, random.Random)
+        return isinstance(value, known) or bool(names & {"torch.Generator", "tensorflow.Generator"})
+
+    return bool(reachable(layer, is_generator))
 
 
 def bad() -> Case:

@@ -27,7 +27,7 @@ SHAPE_FIX = (
 )
 
 
-@check("LW904", "seeds-work", requires=("LW903", "LW305"), needs={"random": True})
+@check("LW904", "seeds-work", requires=("LW903", "LW305", "LW209"), needs={"random": True})
 def seeds_work(trial: Trial) -> Finding:
     """The same seed gives the same random values, and different calls and samples get different values.
 

@@ -22,7 +22,7 @@ DEFAULT_FIX = (
 )
 
 
-@check("LW905", "training-is-honoured", requires=("LW901",))
+@check("LW905", "training-is-honoured", requires=("LW901", "LW209"))
 def training_is_honoured(trial: Trial) -> Finding:
     """The `training` argument reaches every sublayer, and a call without it runs in inference mode.
 

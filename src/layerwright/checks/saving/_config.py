@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from layerwright.checks.saving._names import custom_objects
+from layerwright.core.errors import WrongResultError
 from layerwright.trial.trial import Trial, blaming
 
 Config = dict[str, Any]
@@ -18,10 +19,10 @@ WRITING_JSON = "writing the layer's config as JSON"
 def config_of(layer: Any) -> Config:
     """Return `layer.get_config()`."""
     with blaming("get_config()"):
-        config = layer.get_config()
-        if not isinstance(config, dict):
-            raise TypeError(f"get_config() must return a dict (got {type(config).__name__})")
-        return config
+        config: Config = layer.get_config()
+    if not isinstance(config, dict):
+        raise WrongResultError("get_config()", f"a {type(config).__name__}", "a dict")
+    return config
 
 
 def config_through_json(layer: Any) -> Config:

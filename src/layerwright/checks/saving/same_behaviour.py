@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from layerwright.checks.saving._config import config_through_json, rebuild
+from layerwright.checks.saving._copies import copy_fix
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.finding import Finding, failed, inconclusive, passed
@@ -63,7 +64,7 @@ def same_behaviour(trial: Trial) -> Finding:
             return failed(
                 f"with the same weights, the outputs of the rebuilt layer differ by {difference:.3g} ({mode}); "
                 "expected no difference",
-                FIX,
+                copy_fix(trial) or FIX,
             )
     before, after = _loss_values(layer), _loss_values(twin)
     if len(before) != len(after) or not all(map(math.isclose, before, after)):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from layerwright.checks.saving._config import LOADING_SEED_OFFSET
+from layerwright.checks.saving._copies import copy_fix
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.finding import Finding, failed, note, passed
@@ -70,7 +71,8 @@ def weights_file(trial: Trial) -> Finding:
     difference = computes_otherwise(trial, layer, outputs, other, model=True)
     if difference:
         return failed(
-            f"after loading the .weights.h5 file into a new layer, {difference}; expected no difference", STATE_FIX
+            f"after loading the .weights.h5 file into a new layer, {difference}; expected no difference",
+            copy_fix(trial) or STATE_FIX,
         )
     unread = list(_unread_entries(layer, fresh))
     if unread:
