@@ -132,7 +132,7 @@ def test_constructor_arguments_are_inferred_where_inputs_alone_are_given():
             lambda: lw.check(Case(BatchMean, inputs=(None, 5), expect={"LW31": "x"})),
             r"'LW31' \(did you mean LW301\?\)",
         ),
-        (lambda: lw.check(3), "takes a layer class or a Case"),
+        (lambda: lw.check(3), "takes a layer class, a Case or a model"),
         (lambda: lw.check(keras.layers.Dense(4)), "pass its class"),
         (lambda: lw.check(BatchMean, inputs="abc"), "inputs must be a shape"),
         (lambda: Traits(batch="sometimes"), "batch must be one of"),

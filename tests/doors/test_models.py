@@ -5,9 +5,10 @@ import pytest
 
 import layerwright as lw
 import models_of_users as users
+from layerwright.cases.listed import find_cases
 from layerwright.cases.model_files import check_is_model_file, load_model_file
 from layerwright.cases.models import cases_of_model, made_by
-from layerwright.cases.targets import Overrides, find_cases, parse_target
+from layerwright.cases.targets import Overrides, parse_target
 from layerwright.core.errors import UsageError
 
 
