@@ -170,3 +170,61 @@ def test_a_tensorflow_function_on_another_backend_is_named():
 
     CallsTensorFlow.call.__globals__["tf"] = tf
     assert "`tf.nn.relu`" in finding(CallsTensorFlow, "LW102", inputs=(None, 5)).fix
+
+
+class Rounds(keras.layers.Layer):
+    def call(self, inputs):
+        return inputs + ops.stop_gradient(ops.round(4.0 * inputs) / 4.0 - inputs)
+
+
+class BlocksGradient(keras.layers.Layer):
+    def call(self, inputs):
+        return inputs * ops.stop_gradient(inputs)
+
+
+def test_a_straight_through_estimator_is_a_note():
+    found = finding(Rounds, "LW502", inputs=(None, 5))
+    assert found.outcome is Outcome.NOTE
+    assert "smooth=False" in found.fix
+    assert outcomes(BlocksGradient, "LW502", inputs=(None, 5)) == {Outcome.FAILED}
+
+
+class OwnNormalization(keras.layers.Layer):
+    def __init__(self, shifts=False, **kwargs):
+        super().__init__(**kwargs)
+        self.shifts = shifts
+
+    def build(self, input_shape):
+        self.middle = self.add_weight(shape=(input_shape[-1],), initializer="zeros", trainable=False, name="middle")
+
+    def call(self, inputs, training=False):
+        if not training:
+            return inputs - self.middle
+        mean = ops.mean(inputs, axis=0)
+        self.middle.assign(0.9 * self.middle + 0.1 * mean)
+        return inputs - mean + (ops.roll(inputs, 1, axis=0) if self.shifts else 0.0)
+
+
+def test_batch_normalization_by_another_name_is_a_note():
+    found = finding(OwnNormalization, "LW302", inputs=(None, 5))
+    assert found.outcome is Outcome.NOTE
+    assert 'batch="coupled-in-training"' in found.fix
+    assert outcomes(OwnNormalization, "LW302", init={"shifts": True}, inputs=(None, 5)) == {Outcome.FAILED}
+
+
+class Positions(keras.layers.Layer):
+    def __init__(self, rank=2, **kwargs):
+        super().__init__(**kwargs)
+        self.rank = rank
+
+    def call(self, inputs):
+        steps, size = inputs.shape[-2:] if isinstance(inputs.shape[-2], int) else ops.shape(inputs)[-2:]
+        table = ops.cos(ops.arange(steps, dtype="float32")[:, None] * ops.ones((1, size)))
+        return table if self.rank == 2 else table[None]
+
+
+@pytest.mark.parametrize("rank", [2, 3])
+def test_a_table_of_positions_is_a_note(rank):
+    report = lw.check(Positions, init={"rank": rank}, inputs=(None, None, 5), select=["LW3", "LW206", "LW204"])
+    assert not [each for each in report.findings if each.outcome in (Outcome.FAILED, Outcome.WARNED, Outcome.ERRORED)]
+    assert {each.code for each in report.findings if each.outcome is Outcome.NOTE} == {"LW305", "LW308"}
