@@ -1,6 +1,7 @@
 """Sound layers that were once accused, each beside a layer that the same check must still find."""
 
 import keras
+import numpy as np
 import pytest
 from keras import ops
 
@@ -228,3 +229,54 @@ def test_a_table_of_positions_is_a_note(rank):
     report = lw.check(Positions, init={"rank": rank}, inputs=(None, None, 5), select=["LW3", "LW206", "LW204"])
     assert not [each for each in report.findings if each.outcome in (Outcome.FAILED, Outcome.WARNED, Outcome.ERRORED)]
     assert {each.code for each in report.findings if each.outcome is Outcome.NOTE} == {"LW305", "LW308"}
+
+
+class DrawsByHand(keras.layers.Layer):
+    def __init__(self, reads=True, **kwargs):
+        super().__init__(**kwargs)
+        self.reads = reads
+
+    def call(self, inputs, training=False):
+        if not training:
+            return inputs
+        if self.reads and float(ops.convert_to_numpy(inputs)[0, 0]) > 1e9:
+            return inputs
+        return inputs + np.random.normal()
+
+
+def test_a_foreign_draw_does_not_hide_that_a_layer_cannot_be_compiled():
+    assert Outcome.FAILED in outcomes(DrawsByHand, "LW801", inputs=(None, 5))
+    assert Outcome.FAILED not in outcomes(DrawsByHand, "LW801", init={"reads": False}, inputs=(None, 5))
+
+
+class SometimesFlips(keras.layers.Layer):
+    """Draws in a tenth of its calls, from a generator of its own."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.generator = np.random.default_rng(np.random.randint(1000))
+
+    def call(self, inputs, training=False):
+        return -inputs if training and self.generator.random() < 0.1 else inputs
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_layer_that_draws_sometimes_is_not_said_to_lose_its_config(seed):
+    case = lw.Case(SometimesFlips, inputs=(None, 5))
+    for code in ("LW703", "LW707"):
+        assert Outcome.FAILED not in {each.outcome for each in lw.check(case, select=[code], seed=seed).findings}
+
+
+def test_one_error_is_reported_by_one_check():
+    class FixedBatch(keras.layers.Layer):
+        def build(self, input_shape):
+            self.samples = input_shape[0]
+
+        def call(self, inputs):
+            if inputs.shape[0] is not None and self.samples is not None and inputs.shape[0] != self.samples:
+                raise RuntimeError(f"built for {self.samples} samples, not {inputs.shape[0]}")
+            return inputs * 2.0
+
+    found = {each.code: each for each in lw.check(FixedBatch, inputs=(None, 5), select=["LW204", "LW205"]).findings}
+    assert found["LW204"].outcome is Outcome.FAILED
+    assert found["LW205"].outcome is Outcome.BLOCKED
