@@ -1,6 +1,7 @@
 """Sound layers that were once accused, each beside a layer that the same check must still find."""
 
 import keras
+import numpy as np
 import pytest
 from keras import ops
 
@@ -170,3 +171,112 @@ def test_a_tensorflow_function_on_another_backend_is_named():
 
     CallsTensorFlow.call.__globals__["tf"] = tf
     assert "`tf.nn.relu`" in finding(CallsTensorFlow, "LW102", inputs=(None, 5)).fix
+
+
+class Rounds(keras.layers.Layer):
+    def call(self, inputs):
+        return inputs + ops.stop_gradient(ops.round(4.0 * inputs) / 4.0 - inputs)
+
+
+class BlocksGradient(keras.layers.Layer):
+    def call(self, inputs):
+        return inputs * ops.stop_gradient(inputs)
+
+
+def test_a_straight_through_estimator_is_a_note():
+    found = finding(Rounds, "LW502", inputs=(None, 5))
+    assert found.outcome is Outcome.NOTE
+    assert "smooth=False" in found.fix
+    assert outcomes(BlocksGradient, "LW502", inputs=(None, 5)) == {Outcome.FAILED}
+
+
+class OwnNormalization(keras.layers.Layer):
+    def __init__(self, shifts=False, **kwargs):
+        super().__init__(**kwargs)
+        self.shifts = shifts
+
+    def build(self, input_shape):
+        self.middle = self.add_weight(shape=(input_shape[-1],), initializer="zeros", trainable=False, name="middle")
+
+    def call(self, inputs, training=False):
+        if not training:
+            return inputs - self.middle
+        mean = ops.mean(inputs, axis=0)
+        self.middle.assign(0.9 * self.middle + 0.1 * mean)
+        return inputs - mean + (ops.roll(inputs, 1, axis=0) if self.shifts else 0.0)
+
+
+def test_batch_normalization_by_another_name_is_a_note():
+    found = finding(OwnNormalization, "LW302", inputs=(None, 5))
+    assert found.outcome is Outcome.NOTE
+    assert 'batch="coupled-in-training"' in found.fix
+    assert outcomes(OwnNormalization, "LW302", init={"shifts": True}, inputs=(None, 5)) == {Outcome.FAILED}
+
+
+class Positions(keras.layers.Layer):
+    def __init__(self, rank=2, **kwargs):
+        super().__init__(**kwargs)
+        self.rank = rank
+
+    def call(self, inputs):
+        steps, size = inputs.shape[-2:] if isinstance(inputs.shape[-2], int) else ops.shape(inputs)[-2:]
+        table = ops.cos(ops.arange(steps, dtype="float32")[:, None] * ops.ones((1, size)))
+        return table if self.rank == 2 else table[None]
+
+
+@pytest.mark.parametrize("rank", [2, 3])
+def test_a_table_of_positions_is_a_note(rank):
+    report = lw.check(Positions, init={"rank": rank}, inputs=(None, None, 5), select=["LW3", "LW206", "LW204"])
+    assert not [each for each in report.findings if each.outcome in (Outcome.FAILED, Outcome.WARNED, Outcome.ERRORED)]
+    assert {each.code for each in report.findings if each.outcome is Outcome.NOTE} == {"LW305", "LW308"}
+
+
+class DrawsByHand(keras.layers.Layer):
+    def __init__(self, reads=True, **kwargs):
+        super().__init__(**kwargs)
+        self.reads = reads
+
+    def call(self, inputs, training=False):
+        if not training:
+            return inputs
+        if self.reads and float(ops.convert_to_numpy(inputs)[0, 0]) > 1e9:
+            return inputs
+        return inputs + np.random.normal()
+
+
+def test_a_foreign_draw_does_not_hide_that_a_layer_cannot_be_compiled():
+    assert Outcome.FAILED in outcomes(DrawsByHand, "LW801", inputs=(None, 5))
+    assert Outcome.FAILED not in outcomes(DrawsByHand, "LW801", init={"reads": False}, inputs=(None, 5))
+
+
+class SometimesFlips(keras.layers.Layer):
+    """Draws in a tenth of its calls, from a generator of its own."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.generator = np.random.default_rng(np.random.randint(1000))
+
+    def call(self, inputs, training=False):
+        return -inputs if training and self.generator.random() < 0.1 else inputs
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_layer_that_draws_sometimes_is_not_said_to_lose_its_config(seed):
+    case = lw.Case(SometimesFlips, inputs=(None, 5))
+    for code in ("LW703", "LW707"):
+        assert Outcome.FAILED not in {each.outcome for each in lw.check(case, select=[code], seed=seed).findings}
+
+
+def test_one_error_is_reported_by_one_check():
+    class FixedBatch(keras.layers.Layer):
+        def build(self, input_shape):
+            self.samples = input_shape[0]
+
+        def call(self, inputs):
+            if inputs.shape[0] is not None and self.samples is not None and inputs.shape[0] != self.samples:
+                raise RuntimeError(f"built for {self.samples} samples, not {inputs.shape[0]}")
+            return inputs * 2.0
+
+    found = {each.code: each for each in lw.check(FixedBatch, inputs=(None, 5), select=["LW204", "LW205"]).findings}
+    assert found["LW204"].outcome is Outcome.FAILED
+    assert found["LW205"].outcome is Outcome.BLOCKED

@@ -22,6 +22,7 @@ from layerwright.core.finding import (
     with_identity,
 )
 from layerwright.runner.doubt import with_benefit_of_the_doubt
+from layerwright.runner.echoes import raised_error
 from layerwright.runner.remedies import fix_for
 from layerwright.trial.graph import completed
 from layerwright.trial.trial import Trial
@@ -46,6 +47,7 @@ class CaseChecker:
         self.findings: dict[str, tuple[Finding, ...]] = {}
         self._trial: Trial | None = None
         self._refusal: str | None = None
+        self._errors: dict[str, str] = {}
 
     @property
     def trial(self) -> Trial:
@@ -99,11 +101,22 @@ class CaseChecker:
             return
         for code in check.requires:
             yield from self._run_once(check_by_code(code), wanted, on_start)
-        findings = tuple(self._findings(check, on_start))
+        findings = tuple(self._without_echo(finding) for finding in self._findings(check, on_start))
         self.findings[check.code] = findings
         self.outcomes[check.code] = deciding_outcome(findings)
         if check.code in wanted or self.outcomes[check.code] not in MET_OUTCOMES:
             yield from findings
+
+    def _without_echo(self, finding: Finding) -> Finding:
+        """Turn a failure into a blocked finding if an earlier check reported the same error of the layer."""
+        error = raised_error(finding.message) if finding.outcome in (Outcome.FAILED, Outcome.XFAILED) else ""
+        if not error:
+            return finding
+        first = self._errors.setdefault(error, finding.code)
+        if first == finding.code or finding.outcome is Outcome.XFAILED:
+            return finding
+        message = f"follows from {first} {check_by_code(first).slug}: {finding.message}"
+        return replace(finding, outcome=Outcome.BLOCKED, message=message, fix="")
 
     def _findings(self, check: Check, on_start: Callable[[Check], object]) -> Iterator[Finding]:
         reason = self._why_not(check)

@@ -8,10 +8,12 @@ import numpy as np
 from layerwright.core.errors import LayerError
 from layerwright.trial.arguments import Arguments
 from layerwright.trial.compare import largest_difference
+from layerwright.trial.generators import holds_generator
 from layerwright.trial.paths import attribute_path
 from layerwright.trial.trial import Trial, blaming, randomise
 
 TOLERANCE = 1e-6
+CALLS = 8
 
 
 def build(trial: Trial, layer: Any) -> Any:
@@ -97,9 +99,14 @@ def computes_otherwise(trial: Trial, before: Any, outputs: Any, after: Any, *, m
 
 
 def repeats(trial: Trial, layer: Any, arguments: Arguments, outputs: Any, *, training: bool | None) -> bool:
-    """Whether the layer gives the same outputs again. If not, it has state that is not in a variable."""
-    again = trial.call(layer, arguments, training=training)
-    return largest_difference(outputs, again) <= TOLERANCE
+    """Whether the layer always gives the same outputs again. If not, it has state that is not in a variable.
+
+    A layer may draw only sometimes: several calls are made, and a generator whose state is in no variable is enough.
+    """
+    if holds_generator(layer, of_keras=False):
+        return False
+    calls = (trial.call(layer, arguments, training=training) for _ in range(CALLS))
+    return all(largest_difference(outputs, again) <= TOLERANCE for again in calls)
 
 
 def refuses_code(error: LayerError) -> bool:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from layerwright.checks.axes._influence import replacement_samples
+from layerwright.checks.axes._influence import SHAPES_ALONE, follows_shapes_alone, replacement_samples
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError
@@ -37,6 +37,8 @@ def batch_size_is_free(trial: Trial) -> Finding:
     References:
         keras.io, "Model training APIs", on `batch_size`.
     """
+    if follows_shapes_alone(trial):
+        return skipped(SHAPES_ALONE)
     usual, call, allowed = trial.usual.batch, caller(trial, False), tolerance(trial)
     rows = call(trial.usual)
     try:

@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from layerwright.checks.axes._influence import replacement_samples
+from layerwright.checks.axes._influence import SHAPES_ALONE, follows_shapes_alone, replacement_samples
 from layerwright.checks.axes._parts import Part, parts_without_effect
 from layerwright.core.case import Case, InputSpec
 from layerwright.core.check import check
-from layerwright.core.finding import Finding, passed, warned
+from layerwright.core.finding import Finding, note, passed, warned
 from layerwright.trial.arguments import Array
 from layerwright.trial.compare import leaves
 from layerwright.trial.slices import spread
@@ -36,7 +36,8 @@ def every_input_matters(trial: Trial) -> Finding:
         saturation nor a dead zone hides an effect. Weights are moved off their initial values. Features are not checked
         where every output value is 0 or equals an input value, as in cropping, slicing and max pooling, nor where
         outputs have a higher rank than inputs, as in framing a signal. Steps are not checked, because strides and crops
-        drop some on purpose.
+        drop some on purpose. If no value of any input has an effect, but their shape has, the layer is a table, such as
+        one of positions, and the result is a note.
 
     Exempt when:
         A tensor has only one possible draw, such as a mask of shape (batch,).
@@ -46,6 +47,8 @@ def every_input_matters(trial: Trial) -> Finding:
     """
     names = [name for name, _ in trial.usual.named_arrays()]
     unread = [names[place] for place, _, _ in parts_without_effect(trial, _replaceable_tensors(trial))]
+    if unread and follows_shapes_alone(trial):
+        return note(SHAPES_ALONE, "Nothing, if the layer is such a table. Otherwise use the values in `call`.")
     if unread:
         return warned(
             f"replacing {', '.join(unread)} changed no output, loss or state; expected some change",

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from layerwright.checks.axes._influence import batch_influence_map
+from layerwright.checks.axes._influence import SHAPES_ALONE, batch_influence_map, follows_shapes_alone
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError
-from layerwright.core.finding import Finding, failed, passed
+from layerwright.core.finding import Finding, failed, note, passed
 from layerwright.trial.arguments import Array
 from layerwright.trial.subject import caller, larger
 from layerwright.trial.trial import Trial
@@ -32,12 +32,25 @@ def first_axis_is_batch(trial: Trial) -> Finding:
         samples are out of order if every replacement changes exactly one row, each time another one, and not always the
         sample's own.
 
+        If no value of the inputs changes an output, only their shape does, the layer is a table, such as one of
+        positions, and the result is a note.
+
     Exempt when:
         The layer declares `batch="coupled"`.
 
     References:
         keras.io, "Model training APIs", on `fit` and `predict`.
     """
+    if follows_shapes_alone(trial):
+        samples, outputs = next(_outputs_at_two_batch_sizes(trial))
+        if all(output.shape[:1] == (samples,) for output in outputs):
+            return passed(SHAPES_ALONE)
+        return note(
+            f"{SHAPES_ALONE}, and have shape {' and '.join(str(output.shape) for output in outputs)} for {samples} "
+            "samples: they have no batch axis",
+            "Add the output to a batch only where its axes align from the right. As the output of a model it would "
+            "need a batch axis: `ops.broadcast_to(table, (batch, …))`.",
+        )
     for samples, outputs in _outputs_at_two_batch_sizes(trial):
         for place, output in enumerate(outputs):
             if output.ndim < 1 or output.shape[0] != samples:

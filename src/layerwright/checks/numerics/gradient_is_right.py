@@ -8,7 +8,7 @@ from layerwright.checks.numerics._gradients import NOT_KERAS_VARIABLES, bypasses
 from layerwright.checks.numerics._slopes import Arrays, Point, Slopes, random_direction, slopes, usual_point
 from layerwright.core.case import Case
 from layerwright.core.check import check
-from layerwright.core.finding import Finding, failed, inconclusive, passed, skipped
+from layerwright.core.finding import Finding, failed, inconclusive, note, passed, skipped
 from layerwright.trial.subject import lively
 from layerwright.trial.trial import Trial
 
@@ -39,7 +39,8 @@ def gradient_is_right(trial: Trial) -> Finding:
         Tensors with large gradients are moved less, so that they do not hide the others. If an output has a kink within
         the step, as after a ReLU, the two differences disagree, and the output is left out. If that concerns most
         outputs, smaller steps are tried. The check fails if the gradient disagrees along two directions. Each tensor is
-        then moved alone, to find the incorrect gradients.
+        then moved alone, to find the incorrect gradients. If outputs are steps in one of them, with slope 0, but its
+        gradient is not 0, the result is a note: a straight-through estimator or a quantiser is made so.
 
     Exempt when:
         The layer declares `smooth=False`, as straight-through estimators should, or `stateful=True`. Skipped if the
@@ -76,6 +77,14 @@ def gradient_is_right(trial: Trial) -> Finding:
         for place, name in enumerate(point.names)
     ]
     names = [name for name, comparison in comparisons if not _agrees(comparison)]
+    surrogates = [name for place, name in enumerate(point.names) if _is_surrogate(point, direction, place)]
+    if surrogates:
+        return note(
+            f"the outputs are steps in {', '.join(surrogates)}: their slope is 0, but the gradient is not, as in a "
+            "straight-through estimator or a quantiser",
+            "If that is meant, declare the trait `smooth=False`.",
+            surrogates=surrogates,
+        )
     slope, gradient = _compare_slope_with_gradient(point, direction, found)[:2]
     return failed(
         f"the gradient with respect to {', '.join(names or point.names)} disagrees with finite differences: along a "
@@ -112,6 +121,17 @@ def _compare_slope_with_gradient(point: Point, direction: Arrays, found: Slopes 
     scale = float(np.sqrt(sum(np.square(term).sum() for term in terms)))
     noise = sum(n * float(np.linalg.norm(c)) for n, c in zip(found.noise, cotangents, strict=True))
     return sum(float(term.sum()) for term in terms), predicted, TOLERANCE * scale + noise
+
+
+def _is_surrogate(point: Point, direction: Arrays, place: int) -> bool:
+    """Whether outputs are steps in one tensor, yet its gradient is not 0: then the gradient is meant to differ."""
+    alone = _direction_of_one_tensor(direction, place)
+    found = slopes(point, alone)
+    flat = all(
+        bool((np.abs(values[smooth]) <= noise).all())
+        for values, smooth, noise in zip(found.values, found.smooth, found.noise, strict=True)
+    )
+    return flat and found.share >= LEAST_SHARE and not _agrees(_compare_slope_with_gradient(point, alone, found))
 
 
 def _direction_of_one_tensor(direction: Arrays, place: int) -> Arrays:

@@ -1,19 +1,16 @@
 """LW901 inference-is-repeatable."""
 
-import random
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
-
-import numpy as np
 
 from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.errors import LayerError, quote
 from layerwright.core.finding import Finding, failed, passed
 from layerwright.trial.compare import bitwise_equal, largest_difference
+from layerwright.trial.generators import holds_generator
 from layerwright.trial.paths import attribute_path
-from layerwright.trial.reachable import reachable
 from layerwright.trial.trial import Trial, snapshot
 
 FIX = (
@@ -82,7 +79,7 @@ def inference_is_repeatable(trial: Trial) -> Finding:
         return failed(
             f"after calls on other inputs, the same inputs gave outputs that differ by {difference:.3g}, relative to "
             "their largest value; expected equal outputs",
-            DRAWS_FIX if _holds_generator(layer) else FIX,
+            DRAWS_FIX if holds_generator(layer) else FIX,
         )
     return passed()
 
@@ -90,21 +87,9 @@ def inference_is_repeatable(trial: Trial) -> Finding:
 def _fix_for_changed(layer: Any, changed: Sequence[Any]) -> str:
     """Return the advice for variables that a call in inference changed: seeds, non-trainable weights or others."""
     weights = {id(weight) for weight in layer.weights}
-    if all(id(variable) not in weights for variable in changed) and _holds_generator(layer):
+    if all(id(variable) not in weights for variable in changed) and holds_generator(layer):
         return DRAWS_FIX
     return FIX if any(variable.trainable for variable in changed) else UPDATE_FIX
-
-
-def _holds_generator(layer: Any) -> bool:
-    """Whether the layer holds a random generator: of Keras, NumPy, Python or the framework."""
-    import keras
-
-    def is_generator(value: Any) -> bool:
-        names = {f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in type(value).__mro__}
-        known = (keras.random.SeedGenerator, np.random.Generator, np.random.RandomState, random.Random)
-        return isinstance(value, known) or bool(names & {"torch.Generator", "tensorflow.Generator"})
-
-    return bool(reachable(layer, is_generator))
 
 
 def bad() -> Case:

@@ -1,5 +1,6 @@
 """LW210 cell-states-match."""
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ def cell_states_match(trial: Trial) -> Finding:
     """
     layer = lively(trial)
     declared = _declared_sizes(layer)
-    if declared is None or not trial.case.call:
+    if declared is None or not _takes_states(layer):
         return skipped("the layer is no recurrent cell")
     outputs = trial.call(layer, trial.usual)
     if not isinstance(outputs, (list, tuple)) or len(outputs) != 2:
@@ -55,6 +56,12 @@ def cell_states_match(trial: Trial) -> Finding:
             FIX,
         )
     return passed(states=[str(shape) for shape in states])
+
+
+def _takes_states(layer: Any) -> bool:
+    """Whether `call` requires the states as its second argument, as the cell of a recurrent layer does."""
+    parameters = list(inspect.signature(layer.call).parameters.values())[1:2]
+    return any(one.name in ("states", "state") and one.default is one.empty for one in parameters)
 
 
 def _listed(shapes: list[tuple[int, ...]]) -> str:

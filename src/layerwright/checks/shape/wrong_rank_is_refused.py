@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from layerwright.checks.axes._influence import SHAPES_ALONE, follows_shapes_alone
 from layerwright.checks.shape._calling import is_traceable
 from layerwright.core.case import Case, InputSpec
 from layerwright.core.check import check
@@ -48,6 +49,8 @@ def wrong_rank_is_refused(trial: Trial) -> Finding:
     spec = trial.case.inputs
     if not isinstance(spec, InputSpec) or trial.usual.tensors:
         return skipped("the layer takes several input tensors")
+    if follows_shapes_alone(trial):
+        return skipped(SHAPES_ALONE)
     accepted = []
     for shape in _shapes_of_wrong_rank(spec, trial):
         arguments, other = _draw_arguments(trial, shape, 0), _draw_arguments(trial, shape, 1)

@@ -86,6 +86,12 @@ def movement_by_rounding(trial: Trial, training: bool) -> float:
     return max(each for each in found if np.isfinite(each))
 
 
+def draws_from_global_generators(trial: Trial, training: bool) -> bool:
+    """Whether an eager call gives other outputs if only the seeds of the global generators change."""
+    other = leaves(Trial(trial.case, trial.seed + 1).call(lively(trial), trial.usual, training=training))
+    return not bitwise_equal(eager_result(trial, training).outputs, other)
+
+
 def difference_of_results(expected: Result, result: Result) -> float:
     """Return the largest difference of outputs and new state, relative to their scale."""
     outputs = largest_difference(expected.outputs, result.outputs)

@@ -27,7 +27,7 @@ FIX = "Compute only with `keras.ops` on tensors and the layer's variables. Read 
 @check(
     "LW806",
     "export",
-    requires=("LW202", "LW208", "LW303", "LW801", "LW804"),
+    requires=("LW202", "LW208", "LW303", "LW801", "LW804", "LW903"),
     exempt={"fixed_shape": True, "stateful": True},
     models=True,
 )

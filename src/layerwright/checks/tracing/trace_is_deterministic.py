@@ -12,7 +12,7 @@ FIX = (
 )
 
 
-@check("LW802", "trace-is-deterministic", requires=("LW801",))
+@check("LW802", "trace-is-deterministic", requires=("LW801", "LW903"))
 def trace_is_deterministic(trial: Trial) -> Finding:
     """Tracing the layer twice gives the same program.
 
