@@ -2,11 +2,13 @@
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from layerwright.cases.evidence.kinds import Key, Known, TensorFacts
 from layerwright.cases.signatures import call_parameters, is_required
 from layerwright.core.case import Case, InputSpec
+from layerwright.trial.arguments import map_leaves
 
 USUAL: dict[int, tuple[int | None, ...]] = {
     1: (None,),
@@ -22,6 +24,7 @@ FLOAT_RANKS = (3, 2, 4, 5, 1)
 INTEGER_RANKS = (2, 1, 3, 4)
 IDS = (None, 10)
 CHANNELS = (4, 8, 1)
+NODES = 2
 MOST_NUMBERS = 4
 LARGEST_NUMBER = 512
 MOST_COMBINATIONS = 24
@@ -45,7 +48,18 @@ def proposals(case: Case, known: Known) -> Iterator[Case]:
         structures += [tuple(range(number)) for number in numbers if 1 < number <= 8]
     for keys in structures:
         for first, call in _combinations(known, keys, names, numbers):
-            yield _with_mask(case.with_inputs(first, {**case.call, **call}), takes_mask)
+            made = case.with_inputs(first, {**case.call, **call})
+            yield _with_mask(_with_nodes(made) if known.batch == "graph" else made, takes_mask)
+
+
+def _with_nodes(case: Case) -> Case:
+    """Return the case with integers that number nodes or graphs: of both there are two in the smallest batch."""
+
+    def numbered(spec: Any) -> Any:
+        is_number = isinstance(spec, InputSpec) and "int" in spec.dtype and spec.high is None
+        return replace(spec, high=NODES) if is_number else spec
+
+    return case.with_inputs(map_leaves(numbered, case.inputs), map_leaves(numbered, dict(case.call)))
 
 
 def _plain(name: str, parameter: Any) -> Any:

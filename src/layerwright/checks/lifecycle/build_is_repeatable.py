@@ -32,8 +32,8 @@ def build_is_repeatable(trial: Trial) -> Finding:
         is called on twice as many features.
 
     Exempt when:
-        The class does not define `build`. The last part is left out if the layer declares `fixed_shape=True`, or does
-        not take a single floating-point tensor.
+        The class does not define `build`. The last part is only a note if the inputs were inferred. It is left out if
+        the layer declares `fixed_shape=True`, or does not take a single floating-point tensor.
 
     References:
         keras.io/api/layers/base_layer, "build method", "build_from_config".
@@ -95,7 +95,8 @@ def _samples_mixed_at_other_size(trial: Trial, layer: Any, outputs: Any) -> Find
         return None
     for usual, other in zip(leaves(outputs), others, strict=False):
         if usual.shape[:1] == (wider.batch,) and other.shape[:1] != (wider.batch,):
-            return failed(
+            is_claimed = "inputs" not in trial.case.inferred
+            return (failed if is_claimed else note)(
                 f"built for {size} features and called on {tuple(wider.inputs.shape)}, the layer returned shape "
                 f"{other.shape}; expected an error or {wider.batch} rows",
                 "Refuse other sizes: in `build`, set `self.input_spec = keras.layers.InputSpec(axes={-1: "

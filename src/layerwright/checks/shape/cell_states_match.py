@@ -51,8 +51,8 @@ def cell_states_match(trial: Trial) -> Finding:
     expected = [(trial.batch, *size) for size in declared]
     if states != expected:
         return failed(
-            f"state_size declares states of shape {_listed(expected)}, but call returned {_listed(states)}; expected the "
-            "same states",
+            f"state_size declares states of shape {_listed(expected)}, but call returned {_listed(states)}; expected "
+            "the same states",
             FIX,
         )
     return passed(states=[str(shape) for shape in states])
@@ -72,9 +72,8 @@ def _declared_sizes(layer: Any) -> list[tuple[int, ...]] | None:
     """Return the shape of each state without the batch axis; None if the layer declares none."""
     size = getattr(layer, "state_size", None)
     sizes = list(size) if isinstance(size, (list, tuple)) else [size]
-    if not all(isinstance(one, int) and not isinstance(one, bool) for one in sizes):
-        return None
-    return [(one,) for one in sizes]
+    known: list[tuple[int, ...]] = [(one,) for one in sizes if isinstance(one, int) and not isinstance(one, bool)]
+    return known if len(known) == len(sizes) else None
 
 
 def bad() -> Case:
