@@ -58,7 +58,7 @@ def test_what_is_required_blocks_the_comparison(tmp_path):
         "import keras\n\n\n"
         "class Uncallable(keras.layers.Layer):\n"
         "    def call(self, inputs):\n"
-        "        raise ValueError('never')\n"
+        "        return self.never\n"
     )
     check = check_by_code("LW1001")
     report = check_targets([parse_target(str(file))], Options([check], ("jax", "torch"))).report

@@ -142,7 +142,7 @@ def test_another_audit_in_the_folder_is_refused(layerwright, package):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("def cases():\n    return []\n", "is neither a layer nor a Case nor a list of them"),
+        ("def cases():\n    return []\n", "is neither a layer nor a model, a Case or a list of Cases"),
         ("def cases():\n    raise ValueError('broken')\n", "ValueError: broken"),
         ("raise ValueError('unimportable')\n", "unimportable"),
     ],

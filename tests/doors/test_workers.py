@@ -71,6 +71,7 @@ def test_every_layer_is_reported(layerwright, layers_file):
         "Aborts": "ended the process with SIGABRT",
         "HardExit": "ended the process with exit status 0",
         "Exits": "the layer called sys.exit(3)",
+        "HangsInTraining": "did not return within",
     }.items():
         assert said[layer]["LW102"]["outcome"] == "errored"
         assert words in said[layer]["LW102"]["message"]
@@ -78,9 +79,6 @@ def test_every_layer_is_reported(layerwright, layers_file):
         assert said[layer]["LW302"]["outcome"] == "blocked"
     for layer in ("First", "Second", "Third"):
         assert {each["outcome"] for each in said[layer].values()} <= {"passed", "skipped"}
-    hanging = {code: each["outcome"] for code, each in said["HangsInTraining"].items()}
-    assert hanging["LW102"] == hanging["LW103"] == "passed"
-    assert "errored" in hanging.values()
 
 
 def test_memory_is_bounded(layerwright, layers_file):

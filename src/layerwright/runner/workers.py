@@ -186,6 +186,8 @@ class _Crew:
         self.cases: list[CaseProgress] = []
         self.unusable: dict[Target, str] = {}
         self._ids: set[str] = set()
+        self._listed: dict[str, list[tuple[Target, int]]] = {}
+        self._same: dict[tuple[Target, int], list[tuple[Target, int]]] = {}
         self._servers: dict[tuple[Target, str], ForkServer] = {}
         self._lock = threading.Lock()
         self._left: Counter[Target] = Counter()
@@ -200,7 +202,11 @@ class _Crew:
     def ordered(self, targets: Sequence[Target]) -> list[CaseProgress]:
         """Return the cases in the order of targets and declarations, each followed by its variants."""
         places = {target: place for place, target in enumerate(targets)}
-        return sorted(self.cases, key=lambda case: (places[case.target], case.index))
+
+        def first_place(case: CaseProgress) -> tuple[int, int]:
+            return min((places[target], index) for target, index in self._same[case.target, case.index])
+
+        return sorted(self.cases, key=first_place)
 
     def open_target(self, target: Target) -> Sequence[Job]:
         """Import a target and list its cases; where it loads on some backends only, the others get a finding."""
@@ -222,7 +228,12 @@ class _Crew:
 
     def _new_ones(self, cases: Iterable[CaseProgress]) -> list[CaseProgress]:
         """Return the cases that are to be checked and that no other target has brought."""
+        cases = list(cases)
         with self._lock:
+            for case in cases:
+                same = self._listed.setdefault(case.id, [])
+                same.append((case.target, case.index))
+                self._same[case.target, case.index] = same
             new = [case for case in cases if case.id not in self._ids and not self.leave_out(case)]
             self._ids |= {case.id for case in new}
         return new
