@@ -176,7 +176,7 @@ def test_given_arguments_are_kept():
 def test_given_inputs_are_kept():
     case = infer(Case(Plain, inputs=(None, 3)))
     assert case.inputs == InputSpec((None, 3))
-    assert case.init == {"units": 7}, "as another function of this file constructs it"
+    assert case.init == {"units": 16}, "by convention: how a test constructs it says nothing"
 
 
 class Unconstructible(layers.Layer):
