@@ -181,9 +181,11 @@ def _subject_with_masks(trial: Trial, *, all_but_last: bool) -> Subject | Findin
             )
     # Keras attaches masks of shape (batch, time). A layer that takes three axes gets its mask as an argument only.
     has_three_axes = any(slot.added_axis is not None for slot in slots)
-    attachable = not required and names != ["padding_mask"] and not has_three_axes
+    supports_masking = bool(getattr(layer, "supports_masking", False))
+    is_attached_by_name = names != ["padding_mask"] or supports_masking
+    attachable = not required and is_attached_by_name and not has_three_axes
     ways = tuple(_ways_to_pass_masks(slots, covering, attachable=attachable))
-    declares = bool(names) or bool(getattr(layer, "supports_masking", False))
+    declares = bool(names) or supports_masking
     return Subject(layer, plain, slots, ways, bool(names), declares, required)
 
 
