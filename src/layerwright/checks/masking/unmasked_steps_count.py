@@ -76,7 +76,8 @@ def unmasked_steps_count(trial: Trial) -> Finding:
 def _partly_masked(found: Subject) -> Array:
     """Return which samples have masked and unmasked steps."""
     parts = [mask.reshape(len(mask), -1) for mask in found.masks]
-    return np.all([mask.any(axis=1) & ~mask.all(axis=1) for mask in parts], axis=0)
+    partly: Array = np.logical_and.reduce([mask.any(axis=1) & ~mask.all(axis=1) for mask in parts])
+    return partly
 
 
 def _change(trial: Trial, found: Subject, masks: Sequence[Array], samples: Array) -> float:

@@ -17,8 +17,6 @@ FIX = (
     "Do not assign to `self` in `call()`. If the layer must keep state between calls, store it in "
     "`self.add_weight(…, trainable=False)` and declare `stateful=True`."
 )
-
-
 DRAWS_FIX = (
     "If the random numbers are for training only, draw them only there: `if training:`, with `training=False` as an "
     "argument of `call`. Draw them from `self.seed_generator = keras.random.SeedGenerator(seed)`. If the layer is "
@@ -28,6 +26,10 @@ UPDATE_FIX = (
     "Assign the weight only in training: `if training:`, with `training=False` as an argument of `call`. If inference "
     "is meant to change it, declare `stateful=True`."
 )
+METRIC_FIX = (
+    "Do not update a metric in `call()`: on JAX, `fit` then raises an error. Return the value as an output and give "
+    "`compile` the metric, or keep it in a non-trainable weight that only training assigns."
+)
 
 
 @check("LW901", "inference-is-repeatable", requires=("LW102",), exempt={"stateful": True}, models=True)
@@ -35,7 +37,8 @@ def inference_is_repeatable(trial: Trial) -> Finding:
     """In inference, the same inputs give the same outputs, regardless of earlier calls.
 
     What it proves:
-        A call in inference changes no variable of the layer and no Python attribute that affects later outputs.
+        A call in inference changes no variable of the layer or of its metrics, and no Python attribute that affects
+        later outputs.
 
     Why it matters:
         If one call stores a value on `self` and the next call uses it, predictions depend on the order of requests. A
@@ -55,11 +58,11 @@ def inference_is_repeatable(trial: Trial) -> Finding:
     """
     layer = trial.built()
     first = trial.call(layer, trial.usual, training=False)
-    before = snapshot(layer.variables)
+    before = snapshot([*layer.variables, *layer.metrics_variables])
     trial.call(layer, trial.arguments(seed=1), training=False, keep_state=True)
     changed = [variable for variable, value in before if not bitwise_equal(value, snapshot([variable])[0][1])]
     if changed and not trial.case.traits.random:
-        paths = ", ".join(attribute_path(layer, variable) for variable in changed[:4])
+        paths = ", ".join(list(dict.fromkeys(_name(layer, variable) for variable in changed))[:4])
         return failed(f"a call in inference changed {paths}; expected no change", _fix_for_changed(layer, changed))
     for variable, value in before:
         variable.assign(value)
@@ -84,8 +87,17 @@ def inference_is_repeatable(trial: Trial) -> Finding:
     return passed()
 
 
+def _name(layer: Any, variable: Any) -> str:
+    """Return the path to a variable; for one of a metric, the path to the metric."""
+    owners = [metric for metric in layer._metrics if any(one is variable for one in metric.variables)]
+    return attribute_path(layer, owners[0] if owners else variable)
+
+
 def _fix_for_changed(layer: Any, changed: Sequence[Any]) -> str:
-    """Return the advice for variables that a call in inference changed: seeds, non-trainable weights or others."""
+    """Return the advice for variables that a call in inference changed: metrics, seeds, weights or others."""
+    metrics = {id(variable) for variable in layer.metrics_variables}
+    if any(id(variable) in metrics for variable in changed):
+        return METRIC_FIX
     weights = {id(weight) for weight in layer.weights}
     if all(id(variable) not in weights for variable in changed) and holds_generator(layer):
         return DRAWS_FIX

@@ -28,7 +28,7 @@ class Fitted:
 def fit(trial: Trial, batches: Sequence[int], *, jit: bool) -> Fitted | None:
     """Train a layer, built on the usual batch, on batches of these sizes. The first size is the largest.
 
-    Return None if the layer has no trainable weight, or no floating-point output with one row for each sample.
+    Return None if the layer has neither weights nor metrics, or no floating-point output with one row for each sample.
 
     Raises:
         LayerError: If the layer raises.
@@ -38,7 +38,11 @@ def fit(trial: Trial, batches: Sequence[int], *, jit: bool) -> Fitted | None:
     layer, samples = trial.built(), _samples_for(trial, batches)
     outputs = _float_leaves(trial.call(layer, trial.usual))
     targets = cotangents_for(trial, [np.empty((samples.batch, *output.shape[1:])) for output in outputs])
-    if not layer.trainable_variables or not targets or any(len(output) != trial.batch for output in outputs):
+    if (
+        not [*layer.weights, *layer.metrics_variables]
+        or not targets
+        or any(len(output) != trial.batch for output in outputs)
+    ):
         return None
     randomise(layer)
     before = snapshot(layer.trainable_variables)
@@ -74,13 +78,17 @@ def _samples_for(trial: Trial, batches: Sequence[int]) -> Arguments:
 
 
 def _model_with_linear_loss(trial: Trial, layer: Any) -> Any:
-    """Return a model whose loss is the mean of each output times its target, plus the layer's own losses."""
+    """Return a model whose loss is the mean of each output times its target, plus the layer's own losses.
+
+    Each output is multiplied by a weight of the model's own, so that there is something to train in any case.
+    """
     import keras
 
     class Trainee(keras.Model):
         def __init__(self) -> None:
             super().__init__()
             self.layer = layer
+            self.gain = self.add_weight(shape=(), initializer="ones", dtype="float32", name="gain")
 
         def call(self, tensors: Any, training: bool = False) -> list[Any]:
             given = trial.usual.replace_arrays(tensors)
@@ -88,7 +96,7 @@ def _model_with_linear_loss(trial: Trial, layer: Any) -> Any:
 
         def compute_loss(self, x: Any, y: Any, y_pred: Any, *_: Any, **__: Any) -> Any:  # noqa: ARG002
             products = [
-                keras.ops.mean(keras.ops.cast(output, "float32") * target)
+                self.gain * keras.ops.mean(keras.ops.cast(output, "float32") * target)
                 for output, target in zip(y_pred, y, strict=True)
             ]
             return sum(self.losses, sum(products))

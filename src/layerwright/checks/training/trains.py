@@ -36,8 +36,8 @@ def trains(trial: Trial) -> Finding:
         may stay the same. Finally, the check calls a layer with `trainable=False` with `training=True`.
 
     Exempt when:
-        The layer declares `stateful`, has no trainable weight, or has no floating-point output with one row for each
-        sample. A layer that declares `fixed_shape` is trained only on whole batches.
+        The layer declares `stateful`, has neither weights nor metrics, or has no floating-point output with one row for
+        each sample. A layer that declares `fixed_shape` is trained only on whole batches.
 
     References:
         keras.io/api/models/model_training_apis, `fit`; keras.io/guides/transfer_learning, on freezing layers.
@@ -48,7 +48,7 @@ def trains(trial: Trial) -> Finding:
         fitted = fit(trial, batches, jit=jit)
         if fitted is None:
             return skipped(
-                "the layer has no trainable weight, or no floating-point output with one row for each sample"
+                "the layer has neither weights nor metrics, or no floating-point output with one row for each sample"
             )
         if fitted.unchanged:
             return failed(
