@@ -32,6 +32,7 @@ FOUND = {
     "drop_path.py:SwinDropPath": {"LW209"},
     "inverted_mask.py:InvertedPool": {"LW411"},
     "metric_in_call.py:MeanProbe": {"LW901"},
+    "minus_infinity.py:MaskedAttention": {"LW505"},
     "no_grad.py:Scale": {"LW110"},
     "padding_mask.py:Encoder": {"LW403"},
     "partly_used.py:PartlyUsed": {"LW111"},

@@ -1,6 +1,6 @@
 """LW505."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from layerwright.core.finding import Finding, failed, inconclusive, passed
 from layerwright.trial.arguments import Arguments, Array
 from layerwright.trial.gradients import pure, tensors_of
 from layerwright.trial.inputs import is_bounded, is_float, specs
+from layerwright.trial.masks import EXPLICIT, Subject, subject
 from layerwright.trial.policies import LOW_PRECISION_POLICIES, tensor_caller, to_float64, version
 from layerwright.trial.subject import lively
 from layerwright.trial.trial import Trial, blaming, copy_weights, restore, snapshot
@@ -27,9 +28,15 @@ Error = dict[str, Any]
 """The largest error of an output, the allowed error, the error from rounding inputs and weights, and the scale."""
 LIMITS = {"float16": (2.0**-10, 65504.0), "bfloat16": (2.0**-7, 3e38)}
 """The spacing of numbers at 1, and the largest number."""
+NOT_FINITE = "NaN or infinite"
 FIX = (
     "Accumulate in float32: cast to float32 before sums, means, variances and cumulative sums over long axes, and cast "
     "the result back. Use `ops.mean` instead of a sum divided by a count. Count positions in integers."
+)
+RANGE_FIX = (
+    "The largest number in float16 is 65504. A constant such as -1e9 becomes minus infinity there, and infinity times 0 "
+    "or minus infinity is NaN: mask scores with `ops.where(mask, scores, -3e4)` instead of adding a product. If no "
+    "constant is that large, compute what overflows in float32, and cast the result back."
 )
 
 
@@ -50,10 +57,11 @@ def low_precision_tracks(trial: Trial) -> Finding:
         The effect of the dtype's precision is measured first: weights and inputs are rounded to the dtype, and the
         outputs are computed in float32. Under the policy, outputs may differ from float32 by four times the change that
         this rounding causes, plus 16 rounding errors of the largest output. A tenth of the entries may differ by more,
-        because a maximum or a threshold can flip. None may be NaN or infinite. The long inputs have values between 50
-        and 150, so that sums over all steps overflow. They count only if inputs of that size pass at the usual length.
-        They are left out if the layer does not accept them, or if the number of operations grows with the number of
-        steps, as in a loop over time, because 1000 steps would take too long.
+        because a maximum or a threshold can flip. None may be NaN or infinite, also if the layer takes a mask and one
+        sample is fully masked. The long inputs have values between 50 and 150, so that sums over all steps overflow.
+        They count only if inputs of that size pass at the usual length. They are left out if the layer does not accept
+        them, or if the number of operations grows with the number of steps, as in a loop over time, because 1000 steps
+        would take too long.
 
     Exempt when:
         The layer declares `stateful=True`. Inconclusive if the layer cannot be constructed or run under either policy.
@@ -72,7 +80,10 @@ def low_precision_tracks(trial: Trial) -> Finding:
     for pair in usable:
         problem = pair.describe_error(trial.usual, exact, "ordinary inputs", errors)
         if problem:
-            return failed(f"at ordinary inputs {problem}", FIX, errors=errors)
+            return failed(f"at ordinary inputs {problem}", RANGE_FIX if NOT_FINITE in problem else FIX, errors=errors)
+    problem = _problem_where_all_is_masked(trial, call, usable)
+    if problem:
+        return failed(f"with one sample fully masked, {problem}", RANGE_FIX, errors=errors)
     short, long = _with_large_values(trial, trial.usual), _long_arguments(trial, call)
     if long is None:
         return passed(steps="usual", errors=errors)
@@ -129,13 +140,33 @@ class Pair:
         strays = lost or int((apart > allowed).sum())
         measured.append({"error": error, "allowed": allowed, "rounding": moved, "scale": scale, "strays": strays})
         if lost:
-            return f"{lost} of {low.size} output values are NaN or infinite; expected finite values, as in float32"
+            return f"{lost} of {low.size} output values are {NOT_FINITE}; expected finite values, as in float32"
         if strays <= MOST_STRAYING * low.size:
             return ""
         return (
             f"{strays} of {low.size} output values differ from those in float32, by up to {apart.max():.3g}; expected "
             f"at most {allowed:.3g} (the largest value is {scale:.3g})"
         )
+
+
+def _problem_where_all_is_masked(trial: Trial, call: Call, pairs: Sequence[Pair]) -> str:
+    """Say which outputs are finite in float32 only, if the last sample is fully masked; empty if none are."""
+    found = subject(trial)
+    if not isinstance(found, Subject) or found.ways[0] != EXPLICIT:
+        return ""
+    masks = [mask.copy() for mask in found.masks]
+    for mask in masks:
+        mask[-1] = False
+    _, emptied = found.masked(masks)
+    exact = to_float64(call(emptied))
+    for pair in pairs:
+        values = zip(exact, pair.low(emptied), strict=True)
+        lost = sum(int((np.isfinite(high) & ~np.isfinite(low)).sum()) for high, low in values)
+        if lost:
+            return (
+                f"under mixed_{pair.dtype}, {lost} output values are {NOT_FINITE}; expected finite ones, as in float32"
+            )
+    return ""
 
 
 def _pair_or_reason(trial: Trial, call: Call, policy: str) -> Pair | str:
