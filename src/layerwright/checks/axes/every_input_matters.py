@@ -18,7 +18,7 @@ from layerwright.trial.trial import Trial
 WHOLE_AXIS = slice(None)
 
 
-@check("LW308", "every-input-matters", requires=("LW901",), advisory=True)
+@check("LW308", "every-input-matters", requires=("LW901", "LW210"), advisory=True)
 def every_input_matters(trial: Trial) -> Finding:
     """Every input tensor, and every feature of it, has an effect.
 

@@ -34,9 +34,9 @@ FIX = (
     "the result back. Use `ops.mean` instead of a sum divided by a count. Count positions in integers."
 )
 RANGE_FIX = (
-    "The largest number in float16 is 65504. A constant such as -1e9 becomes minus infinity there, and infinity times 0 "
-    "or minus infinity is NaN: mask scores with `ops.where(mask, scores, -3e4)` instead of adding a product. If no "
-    "constant is that large, compute what overflows in float32, and cast the result back."
+    "The largest number in float16 is 65504. A constant such as -1e9 becomes minus infinity there, and infinity times "
+    "0, or a softmax of nothing else, is NaN: mask scores with `ops.where(mask, scores, -3e4)` instead of adding a "
+    "product. If no constant is that large, compute what overflows in float32, and cast the result back."
 )
 
 
