@@ -39,7 +39,7 @@ def test_compiled_must_not_differ_by_more_even_there():
 def test_nan_in_the_padding_has_a_check_of_its_own():
     options = {"init": {"units": 3}, "inputs": (None, 6, 5)}
     assert outcomes(keras.layers.LSTM, "LW401", **options) == {Outcome.PASSED}
-    assert outcomes(keras.layers.LSTM, "LW410", **options) == {Outcome.FAILED}
+    assert outcomes(keras.layers.LSTM, "LW410", **options) == {Outcome.WARNED}
 
 
 class Halves(keras.layers.Layer):

@@ -149,6 +149,6 @@ def good() -> Case:
         def call(self, inputs, training=False):
             if not training:
                 return inputs
-            return inputs + keras.random.normal(keras.ops.shape(inputs), seed=self.seed_generator)
+            return inputs + keras.random.normal(keras.ops.shape(inputs), dtype=inputs.dtype, seed=self.seed_generator)
 
     return Case(Noise, inputs=(None, 5), traits=Traits(random=True))

@@ -147,6 +147,7 @@ def _noisy(*, shared: bool) -> Case:
             if not training:
                 return inputs
             shape = keras.ops.shape(inputs)
-            return inputs + keras.random.normal((1, *shape[1:]) if shared else shape, seed=self.seed_generator)
+            shape = (1, *shape[1:]) if shared else shape
+            return inputs + keras.random.normal(shape, dtype=inputs.dtype, seed=self.seed_generator)
 
     return Case(Noisy, inputs=(None, 5), traits=Traits(random=True))
