@@ -13,7 +13,7 @@ FIT_MODES = {"tensorflow": ((False, (0, 1)), (True, (0,))), "jax": ((True, (1,))
 """The calls of `fit` for each backend: whether to compile with XLA, and how many samples each batch lacks."""
 
 
-@check("LW1002", "trains", requires=("LW303", "LW501", "LW209"), exempt={"stateful": True})
+@check("LW1002", "trains", requires=("LW303", "LW501", "LW209", "LW805"), exempt={"stateful": True})
 def trains(trial: Trial) -> Finding:
     """`fit` updates every trainable weight, leaves frozen weights unchanged and ends with a finite loss.
 
