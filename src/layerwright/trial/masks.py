@@ -195,6 +195,13 @@ def without(arguments: Arguments, names: Sequence[str]) -> Arguments:
     return replace(arguments, call=call, tensors=tuple(name for name in arguments.tensors if name not in names))
 
 
+def with_last_row_masked(mask: Array) -> Array:
+    """Return the mask with the last sample fully masked."""
+    masked = mask.copy()
+    masked[-1] = False
+    return masked
+
+
 def expanded(mask: Array, axes: Sequence[int], shape: Sequence[int]) -> Array:
     """Broadcast a mask over `axes` to the shape of the tensor."""
     sizes = [1] * len(shape)

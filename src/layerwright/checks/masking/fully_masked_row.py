@@ -8,7 +8,7 @@ from layerwright.core.case import Case
 from layerwright.core.check import check
 from layerwright.core.finding import Finding, failed, inconclusive, passed
 from layerwright.trial.arguments import Array
-from layerwright.trial.masks import Subject, subject
+from layerwright.trial.masks import Subject, subject, with_last_row_masked
 from layerwright.trial.trial import Trial
 
 
@@ -41,7 +41,7 @@ def fully_masked_row(trial: Trial) -> Finding:
         return found
     usual, emptied = (
         _names_of_non_finite_results(trial, found, found.masks),
-        _names_of_non_finite_results(trial, found, [_with_last_row_masked(mask) for mask in found.masks]),
+        _names_of_non_finite_results(trial, found, [with_last_row_masked(mask) for mask in found.masks]),
     )
     new = [name for name in emptied if name not in usual]
     if new:
@@ -54,12 +54,6 @@ def fully_masked_row(trial: Trial) -> Finding:
     if usual:
         return inconclusive(f"NaN or infinity already appears with the usual mask, in {', '.join(usual[:4])}")
     return passed()
-
-
-def _with_last_row_masked(mask: Array) -> Array:
-    masked = mask.copy()
-    masked[-1] = False
-    return masked
 
 
 def _names_of_non_finite_results(trial: Trial, found: Subject, masks: list[Array]) -> list[str]:

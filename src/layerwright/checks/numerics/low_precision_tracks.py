@@ -13,7 +13,7 @@ from layerwright.core.finding import Finding, failed, inconclusive, passed
 from layerwright.trial.arguments import Arguments, Array
 from layerwright.trial.gradients import pure, tensors_of
 from layerwright.trial.inputs import is_bounded, is_float, specs
-from layerwright.trial.masks import EXPLICIT, Subject, subject
+from layerwright.trial.masks import EXPLICIT, Subject, subject, with_last_row_masked
 from layerwright.trial.policies import LOW_PRECISION_POLICIES, tensor_caller, to_float64, version
 from layerwright.trial.subject import lively
 from layerwright.trial.trial import Trial, blaming, copy_weights, restore, snapshot
@@ -154,10 +154,7 @@ def _problem_where_all_is_masked(trial: Trial, call: Call, pairs: Sequence[Pair]
     found = subject(trial)
     if not isinstance(found, Subject) or found.ways[0] != EXPLICIT:
         return ""
-    masks = [mask.copy() for mask in found.masks]
-    for mask in masks:
-        mask[-1] = False
-    _, emptied = found.masked(masks)
+    _, emptied = found.masked([with_last_row_masked(mask) for mask in found.masks])
     exact = to_float64(call(emptied))
     for pair in pairs:
         values = zip(exact, pair.low(emptied), strict=True)
